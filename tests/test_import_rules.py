@@ -1,0 +1,64 @@
+"""The symbolic layer never loads torch, and no file of one layer imports from the other.
+
+import-linter follows chains of imports as well (`make imports`); this is the part that every test run checks.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LOADED = "import sys, {module}; print(*sorted({{'torch', 'numeric'}} & sys.modules.keys()))"
+FORBIDDEN = {"symtheory": {"torch", "numeric"}, "numeric": {"sympy", "symtheory"}}
+COMPOSITION_ROOT = ROOT / "symtheory" / "cli.py"
+
+
+def imported_roots(source: str) -> set[str]:
+    """Top-level names of everything that a source text imports, inside functions as well."""
+    roots = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            roots.add(node.module.split(".")[0])
+    return roots
+
+
+def offenders(layer: str) -> list[str]:
+    paths = [path for path in (ROOT / layer).rglob("*.py") if path != COMPOSITION_ROOT]
+    assert paths, f"no Python file found in {ROOT / layer}"
+    return [
+        str(path.relative_to(ROOT))
+        for path in paths
+        if imported_roots(path.read_text(encoding="utf-8")) & FORBIDDEN[layer]
+    ]
+
+
+@pytest.mark.parametrize("module", ["symtheory", "symtheory.cli"])
+def test_importing_the_symbolic_layer_leaves_torch_unloaded(module: str) -> None:
+    command = [sys.executable, "-c", LOADED.format(module=module)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
+
+
+def test_the_probe_sees_torch_when_it_is_loaded() -> None:
+    command = [sys.executable, "-c", LOADED.format(module="torch")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == ["torch"]
+
+
+@pytest.mark.parametrize("layer", sorted(FORBIDDEN))
+def test_a_layer_imports_nothing_of_the_other(layer: str) -> None:
+    assert offenders(layer) == []
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    top = "import torch.func\nfrom sympy.core import Expr\nfrom . import graph\n"
+    source = top + "def f():\n    from numeric import train\n"
+    assert imported_roots(source) == {"torch", "sympy", "numeric"}
