@@ -1,0 +1,44 @@
+"""Symbolic theory of parametrized models: declare a graph, derive what it implies for training, generate torch code.
+
+Importing this package loads SymPy and never torch.
+"""
+
+from __future__ import annotations
+
+from symtheory.graph.functions import (
+    abs,
+    constant,
+    cumsum,
+    exp,
+    input,
+    layer_norm,
+    leaky_relu,
+    normalize,
+    param,
+    relu,
+    rms_norm,
+    softmax,
+    tanh,
+)
+from symtheory.graph.shapes import dims
+from symtheory.parametrization import Parametrization
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Parametrization",
+    "abs",
+    "constant",
+    "cumsum",
+    "dims",
+    "exp",
+    "input",
+    "layer_norm",
+    "leaky_relu",
+    "normalize",
+    "param",
+    "relu",
+    "rms_norm",
+    "softmax",
+    "tanh",
+]

@@ -1,0 +1,1 @@
+"""Declare: parameters, inputs, operations, and the graph they form."""

@@ -1,0 +1,82 @@
+"""The contract of one operation: everything the toolkit may ever ask about a node of the graph.
+
+An operation is a small frozen dataclass. It knows its shape rule, its SymPy meaning in the calculi where it has
+one, its torch meaning, its equivariance (which changes of basis pass through it) and its infinitesimal rule. To add
+an operation is to add one such class; nothing else in the toolkit branches on its name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import sympy as sp
+
+from symtheory.errors import CalculusError
+from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.shapes import Shape, broadcast
+
+if TYPE_CHECKING:
+    from symtheory.graph.node import Node
+
+
+class Operation(ABC):
+    """One kind of node. Operands come in order; ``tangents[i] is None`` means that operand ``i`` does not move."""
+
+    name: ClassVar[str]
+
+    @property
+    def label(self) -> str:
+        """What is written into the node when the graph is drawn."""
+        return self.name
+
+    @abstractmethod
+    def shape(self, operands: Sequence[Shape]) -> Shape:
+        """Shape of the result; raises ``ShapeError`` when the operands do not fit."""
+
+    @abstractmethod
+    def components(self, *operands: np.ndarray) -> np.ndarray:
+        """SymPy meaning in explicit components: object arrays of SymPy expressions in, one out."""
+
+    def scalar(self, *operands: sp.Expr) -> sp.Expr:
+        """SymPy meaning on one coordinate; only operations that act coordinate by coordinate have one."""
+        raise CalculusError(f"operation '{self.name}' mixes coordinates: it has no elementwise meaning")
+
+    def matrix(self, *operands: Any) -> Any:
+        """SymPy meaning as a matrix expression at symbolic size."""
+        raise CalculusError(f"operation '{self.name}' has no matrix-expression meaning: bind small sizes instead")
+
+    @abstractmethod
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        """Torch source of the result; the tensors named in ``operands`` carry leading batch dimensions."""
+
+    @abstractmethod
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        """Action on the result given the actions on the operands; what does not pass is constrained in ``system``."""
+
+    @abstractmethod
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        """Infinitesimal rule: the derivative of the result along ``tangents``, as nodes of the graph."""
+
+    def needed_sizes(self) -> set[sp.Symbol]:
+        """Symbolic sizes whose values the torch source reads; only operations that store sizes override it."""
+        return set()
+
+    def bind(self, sizes: Mapping[sp.Symbol, int]) -> Operation:
+        """The same operation with symbolic sizes replaced; only operations that store sizes override it."""
+        return self
+
+
+class Elementwise(Operation):
+    """An operation that acts coordinate by coordinate on operands of equal rank."""
+
+    def shape(self, operands: Sequence[Shape]) -> Shape:
+        return broadcast(operands)
+
+    def components(self, *operands: np.ndarray) -> np.ndarray:
+        return np.asarray(np.frompyfunc(self.scalar, len(operands), 1)(*operands), dtype=object)
+
+    @abstractmethod
+    def scalar(self, *operands: sp.Expr) -> sp.Expr: ...

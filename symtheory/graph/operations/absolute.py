@@ -1,0 +1,34 @@
+"""Absolute value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import sympy as sp
+
+from symtheory.graph.operations.homogeneous import PositivelyHomogeneous
+from symtheory.graph.operations.step import Step
+from symtheory.graph.shapes import Shape
+
+if TYPE_CHECKING:
+    from symtheory.graph.node import Node
+
+
+@dataclass(frozen=True)
+class Absolute(PositivelyHomogeneous):
+    """|x|."""
+
+    name: ClassVar[str] = "abs"
+
+    def scalar(self, *operands: sp.Expr) -> sp.Expr:
+        return sp.Abs(operands[0])
+
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        return f"torch.abs({operands[0]})"
+
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        if tangents[0] is None:
+            return None
+        return type(result)(Step(sp.Integer(-1)), operands) * tangents[0]

@@ -1,0 +1,39 @@
+"""Cumulative sum along the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, ClassVar
+
+import sympy as sp
+
+from symtheory.graph.action import ZERO, Action, ActionSystem
+from symtheory.graph.operations.rowwise import RowWise
+from symtheory.graph.shapes import Shape
+
+if TYPE_CHECKING:
+    from symtheory.graph.node import Node
+
+
+@dataclass(frozen=True)
+class CumulativeSum(RowWise):
+    """z_1, z_1 + z_2, …: a fixed linear map with distinct structure on each coordinate, so its axis stays put."""
+
+    name: ClassVar[str] = "cumsum"
+
+    def row(self, vector: Sequence[sp.Expr]) -> Sequence[sp.Expr]:
+        return list(accumulate(vector))
+
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        return f"torch.cumsum({operands[0]}, dim=-1)"
+
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        (action,) = actions
+        system.vanish_axis(action.axes[-1])
+        system.vanish_diagonal(action.diagonal)
+        return Action((*action.axes[:-1], ZERO), scale=action.scale)
+
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        return None if tangents[0] is None else type(result)(self, (tangents[0],))

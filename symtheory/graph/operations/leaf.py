@@ -1,0 +1,127 @@
+"""Leaves of the graph: parameters, inputs, constants and plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import sympy as sp
+
+from symtheory.errors import CalculusError
+from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.operation import Operation
+from symtheory.graph.shapes import Shape, bind_shape, is_bound, show
+
+if TYPE_CHECKING:
+    from symtheory.graph.node import Node
+
+
+@dataclass(frozen=True)
+class Leaf(Operation):
+    """A named array of a declared shape."""
+
+    identifier: str
+    sizes: Shape
+    name: ClassVar[str] = "leaf"
+
+    @property
+    def label(self) -> str:
+        return self.identifier
+
+    def shape(self, operands: Sequence[Shape]) -> Shape:
+        return self.sizes
+
+    def components(self, *operands: np.ndarray) -> np.ndarray:
+        """Real symbols ``name`` (scalar) or ``name[i, j]``, in an object array of the leaf's shape."""
+        if not is_bound(self.sizes):
+            raise CalculusError(f"{self.identifier} {show(self.sizes)} has unbound sizes: call bind(...) first")
+        array = np.empty(tuple(int(size) for size in self.sizes), dtype=object)
+        for index in np.ndindex(array.shape):
+            suffix = f"[{', '.join(map(str, index))}]" if index else ""
+            array[index] = sp.Symbol(self.identifier + suffix, real=True)
+        return array
+
+    def scalar(self, *operands: sp.Expr) -> sp.Expr:
+        return sp.Symbol(self.identifier, real=True)
+
+    def matrix(self, *operands: Any) -> Any:
+        if len(self.sizes) == 0:
+            return sp.Symbol(self.identifier, real=True)
+        if len(self.sizes) > 2:
+            raise CalculusError(f"{self.identifier} {show(self.sizes)} has more than two axes: no matrix meaning")
+        rows, columns = (*self.sizes, sp.Integer(1))[:2]
+        return sp.MatrixSymbol(self.identifier, rows, columns)
+
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        return self.identifier
+
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        return Action.trivial(len(self.sizes))
+
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        return None
+
+    def bind(self, sizes: Mapping[sp.Symbol, int]) -> Operation:
+        return replace(self, sizes=bind_shape(self.sizes, sizes))
+
+
+@dataclass(frozen=True)
+class Parameter(Leaf):
+    """What training moves; every axis starts with a free change of basis."""
+
+    name: ClassVar[str] = "parameter"
+
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        one = sp.Integer(1)
+        axes = tuple({(self.identifier, axis): one} for axis in range(len(self.sizes)))
+        own = {(self.identifier, None): one}
+        return Action(axes=axes, diagonal=own, scale=own)
+
+
+@dataclass(frozen=True)
+class Input(Leaf):
+    """One sample of the data; no symmetry may move it."""
+
+    name: ClassVar[str] = "input"
+
+
+@dataclass(frozen=True)
+class Constant(Leaf):
+    """A fixed array, the same for all samples; no symmetry may move it."""
+
+    name: ClassVar[str] = "constant"
+
+
+@dataclass(frozen=True)
+class Number(Operation):
+    """A plain number that entered through ``+``."""
+
+    value: sp.Expr
+    name: ClassVar[str] = "number"
+
+    @property
+    def label(self) -> str:
+        return str(self.value)
+
+    def shape(self, operands: Sequence[Shape]) -> Shape:
+        return ()
+
+    def components(self, *operands: np.ndarray) -> np.ndarray:
+        return np.asarray(self.value, dtype=object)
+
+    def scalar(self, *operands: sp.Expr) -> sp.Expr:
+        return self.value
+
+    def matrix(self, *operands: Any) -> Any:
+        return self.value
+
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        return sp.pycode(self.value)
+
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        return Action.trivial(0)
+
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        return None

@@ -1,0 +1,64 @@
+"""Axes in another order; the transpose is the case of two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from symtheory.errors import CalculusError, ShapeError
+from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.operation import Operation
+from symtheory.graph.shapes import Shape, show
+
+if TYPE_CHECKING:
+    from symtheory.graph.node import Node
+
+
+@dataclass(frozen=True)
+class Permute(Operation):
+    """Axis i of the result is axis ``axes[i]`` of the operand; changes of basis move with their axes."""
+
+    axes: tuple[int, ...]
+    name: ClassVar[str] = "transpose"
+
+    @property
+    def label(self) -> str:
+        return "ᵀ" if self._is_matrix_transpose else f"transpose{self.axes}"
+
+    @property
+    def _is_matrix_transpose(self) -> bool:
+        rank = len(self.axes)
+        return self.axes == (*range(rank - 2), rank - 1, rank - 2)
+
+    def shape(self, operands: Sequence[Shape]) -> Shape:
+        (operand,) = operands
+        if sorted(self.axes) != list(range(len(operand))):
+            raise ShapeError(f"axes {self.axes} are no order of the {len(operand)} axes of {show(operand)}")
+        return tuple(operand[axis] for axis in self.axes)
+
+    def components(self, *operands: np.ndarray) -> np.ndarray:
+        return np.transpose(operands[0], self.axes)
+
+    def matrix(self, *operands: Any) -> Any:
+        if len(self.axes) != 2:
+            raise CalculusError("a transpose of more than two axes has no matrix meaning")
+        return operands[0].T
+
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        if self._is_matrix_transpose:
+            return f"{operands[0]}.mT"
+        rank = len(self.axes)
+        source = tuple(axis - rank for axis in self.axes)
+        return f"torch.movedim({operands[0]}, {source}, {tuple(range(-rank, 0))})"
+
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        (action,) = actions
+        # A coordinatewise unknown would need its own transpose to meet others again: none is carried.
+        system.vanish_diagonal(action.diagonal)
+        return Action(tuple(action.axes[axis] for axis in self.axes), scale=action.scale)
+
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        return None if tangents[0] is None else tangents[0].transpose(*self.axes)

@@ -1,0 +1,54 @@
+"""Product with a number, or with an expression in the sizes such as 1/sqrt(d)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sympy as sp
+
+from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.operation import Elementwise, Operation
+from symtheory.graph.shapes import Shape
+
+if TYPE_CHECKING:
+    from symtheory.graph.node import Node
+
+
+@dataclass(frozen=True)
+class Scale(Elementwise):
+    """factor · x; every change of basis passes."""
+
+    factor: sp.Expr
+    name: ClassVar[str] = "scale"
+
+    @property
+    def label(self) -> str:
+        return "−" if self.factor == -1 else f"{self.factor}·"
+
+    def scalar(self, *operands: sp.Expr) -> sp.Expr:
+        return self.factor * operands[0]
+
+    def matrix(self, *operands: Any) -> Any:
+        return self.factor * operands[0]
+
+    def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+        if self.factor == -1:
+            return f"-{operands[0]}"
+        number = sp.pycode(self.factor if self.factor.free_symbols else self.factor.evalf(17))
+        if self.factor.is_Integer:
+            number = str(int(self.factor))
+        return f"{number} * {operands[0]}" if self.factor.is_Number else f"({number}) * {operands[0]}"
+
+    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
+        return actions[0]
+
+    def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
+        return None if tangents[0] is None else tangents[0] * self.factor
+
+    def needed_sizes(self) -> set[sp.Symbol]:
+        return set(self.factor.free_symbols)
+
+    def bind(self, sizes: Mapping[sp.Symbol, int]) -> Operation:
+        return Scale(self.factor.subs(sizes))

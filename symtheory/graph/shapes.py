@@ -1,0 +1,79 @@
+"""Shapes with symbolic or integer sizes: equality, broadcasting, and the names under which sizes are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import sympy as sp
+
+from symtheory.errors import ShapeError
+
+Size = sp.Expr
+Shape = tuple[Size, ...]
+
+
+def dims(names: str) -> sp.Symbol | tuple[sp.Symbol, ...]:
+    """Symbolic sizes (positive integers), one per name in a string such as ``"n m h"``.
+
+    Returns one symbol for one name and a tuple for several, as ``sympy.symbols`` does.
+    """
+    symbols: sp.Symbol | tuple[sp.Symbol, ...] = sp.symbols(names, integer=True, positive=True)
+    return symbols
+
+
+def as_size(value: object) -> Size:
+    """A size as a SymPy expression; ``ShapeError`` unless it is a positive integer or made of symbolic sizes."""
+    try:
+        size = sp.sympify(value)
+    except sp.SympifyError:
+        raise ShapeError(f"size {value!r} is no number and no symbolic size: use an int or st.dims") from None
+    if not isinstance(size, sp.Expr) or (size.is_number and not (size.is_Integer and size > 0)):
+        raise ShapeError(f"size {value!r} is not a positive integer: sizes are ints ≥ 1 or symbols made by st.dims")
+    return size
+
+
+def as_shape(sizes: Iterable[object]) -> Shape:
+    return tuple(as_size(size) for size in sizes)
+
+
+def same_size(left: Size, right: Size) -> bool:
+    """Equal for every value of the symbols (``2*h`` equals ``h + h``; ``n`` and ``m`` do not)."""
+    return left == right or sp.expand(left - right) == 0
+
+
+def same_shape(left: Shape, right: Shape) -> bool:
+    return len(left) == len(right) and all(map(same_size, left, right))
+
+
+def show(shape: Shape) -> str:
+    """A shape as one reads it: ``(n, h)``, ``(3,)``, ``()``."""
+    inner = ", ".join(str(size) for size in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def broadcast(shapes: Sequence[Shape]) -> Shape:
+    """Common shape of equal-rank shapes; an axis of size 1 stretches. Raises ``ShapeError`` otherwise."""
+    result = []
+    for sizes in zip(*shapes, strict=True):
+        wide = [size for size in sizes if size != 1]
+        if any(not same_size(wide[0], size) for size in wide[1:]):
+            raise ShapeError("sizes do not agree: " + " against ".join(show(shape) for shape in shapes))
+        result.append(wide[0] if wide else sp.Integer(1))
+    return tuple(result)
+
+
+def bind_shape(shape: Shape, sizes: Mapping[sp.Symbol, int]) -> Shape:
+    return as_shape(size.subs(sizes) for size in shape)
+
+
+def element_count(shape: Shape) -> Size:
+    return sp.Mul(*shape)
+
+
+def is_bound(shape: Shape) -> bool:
+    return all(size.is_Integer for size in shape)
+
+
+def torch_size(size: Size) -> str:
+    """A size as Python source: an int, or an expression in the names of the symbolic sizes."""
+    return sp.pycode(size) if not size.is_Integer else str(int(size))

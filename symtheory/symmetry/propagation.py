@@ -1,0 +1,18 @@
+"""Actions travel from the parameters through the graph to the predictor, where nothing of them may be left."""
+
+from __future__ import annotations
+
+from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.computation_graph import ComputationGraph
+from symtheory.graph.node import Node
+
+
+def propagate(graph: ComputationGraph) -> ActionSystem:
+    """The linear system whose solutions are the linear symmetries that the operations of the graph let pass."""
+    system = ActionSystem()
+
+    def visit(node: Node, actions: list[Action]) -> Action:
+        return node.operation.equivariance(system, actions, [operand.shape for operand in node.operands])
+
+    system.vanish(graph.fold(visit)[graph.predictor])
+    return system
