@@ -1,0 +1,52 @@
+"""Label noise along the set of zero-loss solutions: the drift that it causes, and what the drift minimises."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.fibre_minimum import fibre_minimum
+from symtheory.predictions.formula import Formula
+from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA
+
+MECHANISM = "label_noise"
+
+
+def label_noise(model: ElementwiseModel, name: str) -> Prediction:
+    """SGD with label noise σ drifts along zero loss so as to minimise Σ_j κ_j R(w_j), R(w) = min JJᵀ over the fibre.
+
+    J = ∂φ/∂θ of one coordinate, κ_j the mean square of feature j. Raises ``DerivationError`` where the minimum over
+    the fibre has no closed form. Source: Li et al. 2021 (2110.06914).
+    """
+    tangent_kernel = sp.expand((model.gradient().T * model.gradient())[0])
+    minimum = fibre_minimum(model, tangent_kernel)
+    penalty = minimum.value_everywhere
+    regularizer = sp.Function("R")(PREDICTOR)
+    kappa = sp.Symbol("kappa", positive=True)
+    theta = dict(zip(map(str, model.coordinates), model.coordinates, strict=True))
+    drifts = tuple(
+        sp.Eq(sp.Symbol(f"drift_{symbol}"), -(ETA**2) * SIGMA**2 / 4 * kappa * sp.diff(tangent_kernel, symbol))
+        for symbol in model.coordinates
+    )
+    return Prediction(
+        mechanism=MECHANISM,
+        title="Label-noise drift at zero loss",
+        statement=sp.Tuple(*drifts, sp.Eq(regularizer, penalty)),
+        observable="predictor of the solution that noise-free gradient descent reaches from the current point",
+        assumptions=(
+            Assumption("squared loss ½r², one sample a step (for a mean over B samples σ²/B replaces σ²)", True),
+            Assumption("training has reached zero loss and stays near it", True),
+            Assumption("κ is the mean square of the feature that multiplies this coordinate", True),
+            Assumption("step small enough for the slow drift to be seen apart from the fast fluctuation", True),
+        ),
+        order="leading order in eta",
+        source="Li et al. 2021 (2110.06914)",
+        formulas={
+            MECHANISM: Formula(penalty, "R(w), minimised along zero loss with weights κ.", {"w": PREDICTOR}),
+            f"{MECHANISM}_slope": Formula(minimum.slope_everywhere, "R'(w) where w ≠ 0.", {"w": PREDICTOR}),
+            f"{MECHANISM}_kernel": Formula(tangent_kernel, "JJᵀ of one coordinate.", {}, {}, {"point": theta}),
+        },
+        parametrization=name,
+        notes=("the drift minimises Σ_j κ_j R(w_j) among the solutions of Xw = y",),
+    )

@@ -1,0 +1,150 @@
+"""Stationary density of a scalar predictor under label noise, from the conditional moments of one step."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from symtheory.errors import DerivationError
+from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.fibre_minimum import POSITIVE, fibre_minimum
+from symtheory.predictions.formula import Formula
+from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA, TARGET
+
+MECHANISM = "stationary_density"
+
+TEMPERATURE = sp.Symbol("T", positive=True)
+"""T = η σ², held fixed while η → 0."""
+
+
+def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
+    """Density of w = φ(θ) under SGD on ½(w − y − σξ)², ξ standard normal, as η → 0 at fixed T = ησ².
+
+    The step's first two conditional moments are expanded exactly in η, their limits give a diffusion, the balanced
+    gauge turns it into one in w alone, and zero flux gives the density. Raises ``DerivationError`` where φ is no
+    polynomial or the balanced gauge has no closed form. Own derivation; for the mechanism see Ziyin et al.
+    (2402.07193).
+    """
+    drift_theta, diffusion_theta = limiting_moments(model)
+    gauge = fibre_minimum(model, sp.Add(*(symbol**2 for symbol in model.coordinates)))
+    drift = _in_gauge(drift_theta, gauge.point)
+    diffusion = _in_gauge(diffusion_theta, gauge.point)
+    log_density = zero_flux_log_density(drift, diffusion)
+    gamma = generalized_gamma(log_density)
+    back = {POSITIVE: PREDICTOR, TEMPERATURE: ETA * SIGMA**2}
+    relations = _relations(log_density, gamma, back)
+    predictor = {"w": PREDICTOR}
+    numbers = {"y": TARGET, "eta": ETA, "sigma": SIGMA}
+    point = {str(symbol): value.subs(back) for symbol, value in gauge.point.items()}
+    return Prediction(
+        mechanism=MECHANISM,
+        title="Stationary density under label noise",
+        statement=relations[0] if gamma is None else sp.Tuple(*relations),
+        observable="w over independent replicas after relaxation, one scalar predictor with a scalar target",
+        assumptions=(
+            Assumption("loss ½(w − y − σξ)² with fresh standard normal ξ at every step, plain SGD", True),
+            Assumption("balanced gauge: the noise has contracted all charges to zero", True),
+            Assumption("w keeps the sign it started with (stated for w > 0, with y > 0)", True),
+            Assumption("stationarity has been reached", True),
+        ),
+        order="leading order in eta at fixed eta*sigma**2",
+        measure="dw on w > 0",
+        source="derived here from the step's conditional moments; mechanism as in Ziyin et al. (2402.07193)",
+        formulas={
+            MECHANISM: Formula(log_density.subs(back), "log p(w) up to a constant, for w > 0.", predictor, numbers),
+            f"{MECHANISM}_drift": Formula(drift.subs(back), "Mean change of w per step over η.", predictor, numbers),
+            f"{MECHANISM}_diffusion": Formula(
+                diffusion.subs(back), "Mean squared change of w per step over η.", predictor, numbers
+            ),
+            f"{MECHANISM}_gauge": Formula(point, "The balanced point over w > 0.", predictor),
+        },
+        parametrization=name,
+    )
+
+
+def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
+    """lim E[Δw]/η and lim E[(Δw)²]/η as η → 0 at fixed T = ησ², as functions of θ, y and T."""
+    if not model.predictor.is_polynomial(*model.coordinates):
+        raise DerivationError(f"w = {model.predictor} is no polynomial: the moments of a step have no finite expansion")
+    step = sp.Symbol("step")
+    moved = {
+        symbol: symbol - step * slope for symbol, slope in zip(model.coordinates, model.gradient(), strict=True)
+    }
+    change = sp.Poly(model.predictor.subs(moved, simultaneous=True) - model.predictor, step)
+    return _limit(change, model.predictor), _limit(change**2, model.predictor)
+
+
+def _limit(polynomial: sp.Poly, predictor: sp.Expr) -> sp.Expr:
+    """The term of order η in E[polynomial(step = η r)], r = w − y − σξ, divided by η."""
+    total = sp.Integer(0)
+    for (degree,), coefficient in polynomial.terms():
+        moment = _residual_moment(int(degree), predictor - TARGET)
+        scaled = sp.expand(moment.subs(SIGMA, sp.sqrt(TEMPERATURE / ETA)) * ETA**degree / ETA)
+        total += coefficient * scaled.coeff(ETA, 0)
+    return sp.expand(total)
+
+
+def _residual_moment(degree: int, mean: sp.Expr) -> sp.Expr:
+    """E[(mean − σξ)^degree] for a standard normal ξ."""
+    symbol = sp.Symbol("mean")
+    moment = sum(
+        sp.binomial(degree, even) * symbol ** (degree - even) * SIGMA**even * sp.factorial2(even - 1)
+        for even in range(0, degree + 1, 2)
+    )
+    return sp.expand(moment).subs(symbol, mean)
+
+
+def _in_gauge(expression: sp.Expr, gauge: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+    return sp.expand(sp.powsimp(sp.expand(expression.subs(gauge, simultaneous=True))))
+
+
+def zero_flux_log_density(drift: sp.Expr, diffusion: sp.Expr) -> sp.Expr:
+    """log p with a p = ½ (b p)' for drift a and diffusion b, both sums of powers of w > 0; up to a constant."""
+    exponent = sp.integrate(sp.expand(sp.powsimp(sp.expand(2 * drift / diffusion))), POSITIVE)
+    if exponent.has(sp.Integral):
+        raise DerivationError("the zero-flux condition has no closed solution for this drift and diffusion")
+    total = sp.expand(exponent - sp.expand_log(sp.log(diffusion), force=True))
+    return total.as_independent(POSITIVE, as_Add=True)[1]
+
+
+def generalized_gamma(log_density: sp.Expr) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:
+    """(a, b, c) when p ∝ w^a exp(−b w^c) with b > 0, else None."""
+    logarithmic, power_terms = _split(log_density)
+    coefficient, power = power_terms.as_independent(POSITIVE)
+    base, exponent = power.as_base_exp()
+    if base != POSITIVE or not (-coefficient).is_positive:
+        return None
+    return logarithmic, -coefficient, exponent
+
+
+def _split(log_density: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """Coefficient of log w, and the remaining terms."""
+    logarithmic = log_density.coeff(sp.log(POSITIVE))
+    return logarithmic, sp.expand(log_density - logarithmic * sp.log(POSITIVE))
+
+
+def _relations(
+    log_density: sp.Expr, gamma: tuple[sp.Expr, sp.Expr, sp.Expr] | None, back: dict[sp.Symbol, sp.Expr]
+) -> list[sp.Eq]:
+    """The density, and its mean and variance where they are closed."""
+    logarithmic, power_terms = _split(log_density)
+    shape = POSITIVE**logarithmic * sp.exp(power_terms)
+    probability = sp.Function("p")(PREDICTOR)
+    if gamma is None:
+        return [sp.Eq(probability, (shape / sp.Symbol("Z", positive=True)).subs(back))]
+    a, b, c = gamma
+    index = sp.expand((a + 1) / c)
+    normalizer = sp.gamma(index) / (c * b**index)
+    mean, second = (_gamma_ratio(index, order / c) * b ** (-order / c) for order in (sp.Integer(1), sp.Integer(2)))
+    return [
+        sp.Eq(probability, (shape / normalizer).subs(back)),
+        sp.Eq(sp.Function("E")(PREDICTOR), sp.expand(mean).subs(back)),
+        sp.Eq(sp.Function("Var")(PREDICTOR), sp.factor(sp.expand(second - mean**2)).subs(back)),
+    ]
+
+
+def _gamma_ratio(x: sp.Expr, n: sp.Expr) -> sp.Expr:
+    """Γ(x + n)/Γ(x), a product where n is a positive integer."""
+    if n.is_Integer and n.is_positive:
+        return sp.Mul(*(x + k for k in range(int(n))))
+    return sp.gamma(x + n) / sp.gamma(x)
