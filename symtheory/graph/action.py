@@ -35,7 +35,8 @@ def add_forms(*forms: Form) -> Form:
 
 
 def scale_form(form: Form, factor: sp.Rational) -> Form:
-    return {unknown: factor * coefficient for unknown, coefficient in form.items()}
+    """The form times a number."""
+    return {unknown: factor * coefficient for unknown, coefficient in form.items() if factor != 0}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
+from typing import TypeAlias
 
 import sympy as sp
 
 from symtheory.errors import ShapeError
 
-Size = sp.Expr
-Shape = tuple[Size, ...]
+Size: TypeAlias = sp.Expr
+Shape: TypeAlias = tuple[Size, ...]
 
 
 def dims(names: str) -> sp.Symbol | tuple[sp.Symbol, ...]:
@@ -23,16 +25,19 @@ def dims(names: str) -> sp.Symbol | tuple[sp.Symbol, ...]:
 
 def as_size(value: object) -> Size:
     """A size as a SymPy expression; ``ShapeError`` unless it is a positive integer or made of symbolic sizes."""
-    try:
-        size = sp.sympify(value)
-    except sp.SympifyError:
-        raise ShapeError(f"size {value!r} is no number and no symbolic size: use an int or st.dims") from None
-    if not isinstance(size, sp.Expr) or (size.is_number and not (size.is_Integer and size > 0)):
+    size = sp.Integer(int(value)) if isinstance(value, Integral) and not isinstance(value, bool) else value
+    if not isinstance(size, sp.Expr) or not is_in_sizes(size) or (size.is_number and not (size.is_Integer and size > 0)):
         raise ShapeError(f"size {value!r} is not a positive integer: sizes are ints ≥ 1 or symbols made by st.dims")
     return size
 
 
+def is_in_sizes(expression: sp.Expr) -> bool:
+    """Whether every symbol in the expression is a symbolic size."""
+    return all(symbol.is_integer and symbol.is_positive for symbol in expression.free_symbols)
+
+
 def as_shape(sizes: Iterable[object]) -> Shape:
+    """Sizes as SymPy expressions; raises ``ShapeError`` as ``as_size`` does."""
     return tuple(as_size(size) for size in sizes)
 
 
@@ -42,6 +47,7 @@ def same_size(left: Size, right: Size) -> bool:
 
 
 def same_shape(left: Shape, right: Shape) -> bool:
+    """Equally many axes of equal sizes."""
     return len(left) == len(right) and all(map(same_size, left, right))
 
 
@@ -63,17 +69,35 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
 
 
 def bind_shape(shape: Shape, sizes: Mapping[sp.Symbol, int]) -> Shape:
+    """The shape with symbols replaced; ``ShapeError`` when a size comes out that is no positive integer."""
     return as_shape(size.subs(sizes) for size in shape)
 
 
 def element_count(shape: Shape) -> Size:
+    """Number of entries; 1 for a scalar."""
     return sp.Mul(*shape)
 
 
 def is_bound(shape: Shape) -> bool:
+    """Whether every size is an integer."""
     return all(size.is_Integer for size in shape)
 
 
 def torch_size(size: Size) -> str:
     """A size as Python source: an int, or an expression in the names of the symbolic sizes."""
-    return sp.pycode(size) if not size.is_Integer else str(int(size))
+    numerator, denominator = sp.fraction(sp.together(size))
+    return str(numerator) if denominator == 1 else f"({numerator}) // ({denominator})"
+
+
+def torch_number(value: sp.Expr) -> str:
+    """A number, or an expression in the names of the symbolic sizes, as Python source that needs no import."""
+    if value.is_Integer:
+        return str(int(value))
+    if value.is_number:
+        return repr(float(value))
+    # Roots print as powers: sizes are Python ints at run time, on which ** 0.5 is the square root.
+    return StrPrinter({"order": None}).doprint(value.replace(sp.Pow, _float_power))
+
+
+def _float_power(base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
+    return sp.Pow(base, exponent if exponent.is_Integer else sp.Float(exponent), evaluate=False)

@@ -10,9 +10,9 @@ import numpy as np
 import sympy as sp
 
 from symtheory.errors import CalculusError
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Form
 from symtheory.graph.operation import Operation
-from symtheory.graph.shapes import Shape, bind_shape, is_bound, show
+from symtheory.graph.shapes import Shape, bind_shape, is_bound, show, torch_number
 
 if TYPE_CHECKING:
     from symtheory.graph.node import Node
@@ -75,8 +75,8 @@ class Parameter(Leaf):
 
     def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
         one = sp.Integer(1)
-        axes = tuple({(self.identifier, axis): one} for axis in range(len(self.sizes)))
-        own = {(self.identifier, None): one}
+        axes: tuple[Form, ...] = tuple({(self.identifier, axis): one} for axis in range(len(self.sizes)))
+        own: Form = {(self.identifier, None): one}
         return Action(axes=axes, diagonal=own, scale=own)
 
 
@@ -96,9 +96,10 @@ class Constant(Leaf):
 
 @dataclass(frozen=True)
 class Number(Operation):
-    """A plain number that entered through ``+``."""
+    """A plain number, or expression in the sizes, that entered through ``+``: ``rank`` axes of size 1."""
 
     value: sp.Expr
+    rank: int = 0
     name: ClassVar[str] = "number"
 
     @property
@@ -106,10 +107,10 @@ class Number(Operation):
         return str(self.value)
 
     def shape(self, operands: Sequence[Shape]) -> Shape:
-        return ()
+        return (sp.Integer(1),) * self.rank
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
-        return np.asarray(self.value, dtype=object)
+        return np.full((1,) * self.rank, self.value, dtype=object)
 
     def scalar(self, *operands: sp.Expr) -> sp.Expr:
         return self.value
@@ -118,10 +119,16 @@ class Number(Operation):
         return self.value
 
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
-        return sp.pycode(self.value)
+        return torch_number(self.value)
 
     def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        return Action.trivial(0)
+        return Action.trivial(self.rank)
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None
+
+    def needed_sizes(self) -> set[sp.Symbol]:
+        return set(self.value.free_symbols)
+
+    def bind(self, sizes: Mapping[sp.Symbol, int]) -> Operation:
+        return replace(self, value=self.value.subs(sizes))

@@ -1,0 +1,5 @@
+"""``python -m symtheory.cli``."""
+
+from symtheory.cli.app import main
+
+main()

@@ -1,0 +1,195 @@
+"""The command line: ``symtheory list | derive | generate | check | report``.
+
+The composition root: the one module that knows both layers. It imports torch and ``numeric`` only inside the
+commands that train.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from symtheory.errors import DeclarationError, SymtheoryError
+
+if TYPE_CHECKING:
+    from symtheory.parametrization import Parametrization
+
+DONE, REFUTED, BAD_INPUT = 0, 1, 2
+
+app = typer.Typer(
+    help="From a declared parametrization to derived geometry, predictions, torch code and checked training runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[str, typer.Argument(help="A catalog name, or path/to/file.py:variable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Metric = Annotated[str, typer.Option(help="euclidean, invariant, mixed or pullback.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
+
+
+@app.command("list")
+def list_catalog(as_json: Json = False) -> None:
+    """Show the catalog: name, symmetry group, dimension, one line."""
+    from symtheory import catalog
+
+    rows = []
+    for name in catalog.NAMES:
+        group = catalog.load(name).symmetries()
+        rows.append(
+            {
+                "name": name,
+                "group": ", ".join(factor.kind for factor in group) or "none",
+                "dimension": str(group.dimension),
+                "summary": catalog.summary(name),
+            }
+        )
+    if as_json:
+        _print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table("name", "group", "dimension", "what it is", box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    _console().print(table)
+
+
+@app.command()
+def derive(
+    name: Name,
+    as_json: Json = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Write formulas as LaTeX.")] = False,
+) -> None:
+    """Derive symmetries, charges, geometry and predictions."""
+    from symtheory.description import describe
+
+    render: Callable[[Any], str] = str
+    if latex:
+        from sympy import latex as render
+    record = describe(load_parametrization(name), render)
+    if as_json:
+        _print_json(record)
+        return
+    from symtheory.cli.terminal import print_description
+
+    print_description(record, _console())
+
+
+@app.command()
+def generate(
+    name: Name,
+    metric: Metric = "mixed",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Generate a plain torch module."""
+    from symtheory.generation import generate as generate_module
+
+    module = generate_module(load_parametrization(name), metric)
+    saved = None if output is None else str(module.save(output))
+    if as_json:
+        _print_json({"name": module.name, "source": module.source, "omitted": module.omitted, "path": saved})
+    elif saved is None:
+        typer.echo(module.source, nl=False)
+    else:
+        typer.echo(saved)
+
+
+@app.command()
+def check(
+    name: Name,
+    mechanism: Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this one (repeatable).")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that keeps the runs.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train, and let the runs confirm or refute each prediction; exit status 1 when one is refuted."""
+    from symtheory.cli.battery import run_battery
+
+    outcome = run_battery(load_parametrization(name), mechanism or [], output, device=device, seed=seed)
+    if as_json:
+        _print_json([verdict.to_json() for verdict in outcome.verdicts])
+    else:
+        from numeric.reporting.table import print_verdicts
+
+        print_verdicts(outcome.verdicts, _console())
+    if any(verdict.verdict == "refuted" for verdict in outcome.verdicts):
+        raise typer.Exit(REFUTED)
+
+
+@app.command()
+def report(
+    names: Annotated[list[str] | None, typer.Argument(help="Catalog names or files; default: the three products.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and its runs.")] = Path(
+        "results/report"
+    ),
+    device: Device = "cpu",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Do the whole job: declare, derive, generate, train, check, and write one HTML report."""
+    from symtheory.cli.report import run_report
+
+    chosen = names or ["hadamard", "squared_difference", "depth_product"]
+    outcome = run_report([load_parametrization(name) for name in chosen], output, device=device, seed=seed)
+    if as_json:
+        _print_json({"report": str(outcome.path), "verdicts": outcome.verdicts})
+    else:
+        from numeric.reporting.table import print_verdicts
+
+        print_verdicts(outcome.verdicts, _console())
+        typer.echo(f"Report: {outcome.path}")
+    if any(row["verdict"] == "refuted" for row in outcome.verdicts):
+        raise typer.Exit(REFUTED)
+
+
+def load_parametrization(name: str) -> Parametrization:
+    """A catalog entry, or the variable of a file given as ``path/to/file.py:variable``."""
+    if ":" not in name and not name.endswith(".py"):
+        from symtheory import catalog
+
+        return catalog.load(name)
+    from symtheory.cli.user_file import load_variable
+
+    path, _, variable = name.rpartition(":")
+    if not path:
+        raise DeclarationError(f"'{name}' names no variable: write path/to/file.py:variable")
+    return load_variable(Path(path), variable)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line; errors of the toolkit become one line on standard error and exit status 2."""
+    try:
+        app()
+    except _own_errors() as error:
+        _fail(str(error))
+
+
+def _own_errors() -> tuple[type[Exception], ...]:
+    """What the toolkit raises on purpose; asked when something was raised, so the torch layer is not imported."""
+    numeric_errors = sys.modules.get("numeric.errors")
+    return (SymtheoryError,) if numeric_errors is None else (SymtheoryError, numeric_errors.NumericError)
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"symtheory: {' '.join(message.split())}", err=True)
+    sys.exit(BAD_INPUT)

@@ -1,0 +1,68 @@
+"""A derived description on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
+
+
+def print_description(record: dict[str, Any], console: Console) -> None:
+    """Print what ``describe`` returned: declaration, symmetries, geometry, predictions."""
+    _heading(console, record["name"])
+    _lines(console, record["declaration"].splitlines())
+    _heading(console, f"Symmetries, dimension {record['dimension']}")
+    for factor in record["symmetry"]:
+        _lines(console, [f"{factor['name']}: {factor['kind']} on {factor['lives_on']}, dimension {factor['dimension']}"])
+        _lines(console, [f"generator {generator}" for generator in factor["generators"]], 4)
+        _lines(console, [f"conserved {name} = {charge}" for name, charge in factor["charges"].items()], 4)
+    _lines(console, record["symmetry"] and [] or ["no continuous linear symmetry was found"])
+    _lines(console, [f"lower bound: {reason} was not searched" for reason in record["lower_bound"]])
+    for geometry in record["geometry"]:
+        _print_geometry(console, geometry)
+    for prediction in record["predictions"]:
+        _print_prediction(console, prediction)
+    if record["not_applicable"]:
+        _heading(console, "Does not apply")
+        _lines(console, [f"{entry['mechanism']}: {entry['reason']}" for entry in record["not_applicable"]])
+    if "not_derived" in record:
+        _heading(console, "Geometry and predictions")
+        _lines(console, [f"not derived: {record['not_derived']}"])
+
+
+def _print_geometry(console: Console, geometry: dict[str, Any]) -> None:
+    invariant = "invariant under the group" if geometry["invariant"] else "not invariant under the group"
+    _heading(console, f"Metric {geometry['metric']} ({invariant})")
+    for key, word in (("matrix", "g"), ("projection", "horizontal projection")):
+        if geometry.get(key):
+            _lines(console, [f"{word} = {geometry[key]}"])
+    _lines(console, geometry.get("christoffel", []))
+    if geometry.get("geodesic"):
+        which = "all" if geometry["geodesic_kind"] == "all" else "horizontal"
+        _lines(console, [f"geodesics ({which}):", *(f"  {curve}" for curve in geometry["geodesic"])])
+    _lines(console, geometry["notes"])
+
+
+def _print_prediction(console: Console, prediction: dict[str, Any]) -> None:
+    _heading(console, f"{prediction['title']} ({prediction['mechanism']})")
+    for number, assumption in enumerate(prediction["assumptions"], 1):
+        word = "checkable" if assumption["checkable"] else "not checkable by a run"
+        _lines(console, [f"assume ({number}) {assumption['text']} [{word}]"])
+    for relation in prediction["statement"]:
+        _lines(console, [relation], 4)
+    _lines(console, [f"note: {note}" for note in prediction["notes"]])
+    _lines(console, [f"order: {prediction['order']}"])
+    _lines(console, [f"measure: {prediction['measure']}"] * bool(prediction["measure"]))
+    _lines(console, [f"observable: {prediction['observable']}", f"source: {prediction['source']}"])
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print(f"\n[bold]{escape(text)}[/bold]")
+
+
+def _lines(console: Console, lines: list[str], indent: int = 2) -> None:
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, indent)))

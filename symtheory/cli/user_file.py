@@ -1,0 +1,54 @@
+"""Loading a parametrization from a user's Python file."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from symtheory.errors import DeclarationError, SymtheoryError
+from symtheory.parametrization import Parametrization
+
+FAILURES = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+"""What executing somebody's file raises when the file is wrong."""
+
+
+def load_variable(path: Path, variable: str) -> Parametrization:
+    """The parametrization bound to ``variable`` in the file; the file is executed as an import would.
+
+    Raises ``DeclarationError`` when the file is missing or does not import, when there is no such variable, or when
+    it is something else.
+    """
+    module = _execute(path)
+    if not hasattr(module, variable):
+        known = [name for name, value in vars(module).items() if isinstance(value, Parametrization)]
+        raise DeclarationError(f"{path} has no variable '{variable}'; its parametrizations: {', '.join(known) or 'none'}")
+    value = getattr(module, variable)
+    if not isinstance(value, Parametrization):
+        raise DeclarationError(
+            f"{path}:{variable} is a {type(value).__name__}, not a Parametrization: wrap it in st.Parametrization(...)"
+        )
+    return value
+
+
+def _execute(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise DeclarationError(f"there is no file {path}: write path/to/file.py:variable, or a catalog name")
+    spec = spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise DeclarationError(f"{path} is no Python file: its name must end in .py")
+    module = module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except SymtheoryError as error:
+        raise DeclarationError(f"{path} does not import: {error}") from error
+    except FAILURES as error:
+        raise DeclarationError(f"{path} does not import: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module

@@ -1,0 +1,1 @@
+"""Torch source from SymPy expressions; importing it loads SymPy only, never torch."""

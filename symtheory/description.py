@@ -1,0 +1,137 @@
+"""A plain record of everything derived from a declaration: what the command line prints and the report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sympy as sp
+
+from symtheory.errors import CalculusError, DerivationError, MetricError
+from symtheory.generation import declaration_lines
+from symtheory.graph.operations.leaf import Leaf
+from symtheory.graph.shapes import show
+from symtheory.parametrization import Parametrization
+
+METRICS = ("euclidean", "invariant", "mixed")
+
+Renderer = Callable[[Any], str]
+"""How a formula is written: ``str``, ``sympy.latex``, or ``mathml``."""
+
+
+def mathml(expression: Any) -> str:
+    """Presentation MathML of a SymPy object, for browsers."""
+    from sympy.printing.mathml import mathml as print_mathml
+
+    return f"<math>{print_mathml(expression, printer='presentation')}</math>"
+
+
+def describe(
+    parametrization: Parametrization, render: Renderer = str, metrics: Sequence[str] = METRICS
+) -> dict[str, Any]:
+    """Record of the graph, symmetries, geometry and predictions; every formula written by ``render``."""
+    record: dict[str, Any] = {
+        "name": parametrization.name,
+        "declaration": "\n".join(declaration_lines(parametrization)),
+        "graph": graph_record(parametrization),
+        "symmetry": _symmetry(parametrization, render),
+        "lower_bound": list(parametrization.symmetries().lower_bound),
+        "dimension": str(parametrization.symmetries().dimension),
+    }
+    try:
+        model = parametrization.model
+    except CalculusError as error:
+        return record | {"geometry": [], "predictions": [], "not_applicable": [], "not_derived": str(error)}
+    record["predictor"] = render(sp.Eq(sp.Symbol("w"), model.predictor))
+    record["geometry"] = [_geometry(parametrization, metric, render) for metric in metrics]
+    predictions = parametrization.predictions()
+    record["predictions"] = [
+        {
+            "mechanism": prediction.mechanism,
+            "title": prediction.title,
+            "statement": [render(relation) for relation in prediction.relations],
+            "assumptions": [{"text": a.text, "checkable": a.checkable} for a in prediction.assumptions],
+            "order": prediction.order,
+            "measure": prediction.measure,
+            "observable": prediction.observable,
+            "notes": list(prediction.notes),
+            "source": prediction.source,
+        }
+        for prediction in predictions.values()
+    ]
+    record["not_applicable"] = [
+        {"mechanism": mechanism, "reason": reason} for mechanism, reason in predictions.not_applicable.items()
+    ]
+    return record
+
+
+def graph_record(parametrization: Parametrization) -> dict[str, Any]:
+    """Nodes (id, label, kind, shape) and edges of the graph, the predictor as an extra sink."""
+    nodes = []
+    for node in parametrization.nodes:
+        kind = node.operation.name if isinstance(node.operation, Leaf) else "operation"
+        nodes.append(
+            {
+                "id": parametrization.identifier(node),
+                "label": node.operation.label,
+                "kind": kind,
+                "shape": show(node.shape),
+            }
+        )
+    edges = [
+        [source, target]
+        for source, target, positions in parametrization.graph.edges(data="positions")
+        for _ in positions
+    ]
+    sink = parametrization.predictor
+    nodes.append({"id": "w", "label": "w", "kind": "output", "shape": show(sink.shape)})
+    return {"nodes": nodes, "edges": [*edges, [parametrization.identifier(sink), "w"]]}
+
+
+def _symmetry(parametrization: Parametrization, render: Renderer) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": factor.name,
+            "kind": factor.kind,
+            "lives_on": factor.lives_on,
+            "dimension": str(factor.dimension),
+            "generators": [
+                ", ".join(render(sp.Eq(sp.Symbol(f"delta_{name}"), change, evaluate=False)) for name, change in g.items())
+                for g in factor.generators
+            ],
+            "charges": {name: render(charge) for name, charge in factor.charges.items()},
+        }
+        for factor in parametrization.symmetries()
+    ]
+
+
+def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -> dict[str, Any]:
+    """One metric: matrix, invariance, connection, projection, geodesic; what has no answer says why in ``notes``."""
+    notes: list[str] = []
+    record: dict[str, Any] = {"metric": metric, "notes": notes}
+    try:
+        geometry = parametrization.geometry(metric)
+    except (MetricError, DerivationError) as error:
+        return record | {"matrix": None, "invariant": False, "notes": [str(error)]}
+    record["matrix"] = render(geometry.metric)
+    record["invariant"] = geometry.is_invariant()
+    try:
+        record["christoffel"] = [
+            render(sp.Eq(sp.Symbol(name), symbol, evaluate=False)) for name, symbol in geometry.christoffel().items()
+        ]
+        geodesic = geometry.geodesic()
+        record["geodesic_kind"] = geodesic.kind
+        if geodesic.closed_form is None:
+            notes.append(geodesic.reason)
+        else:
+            record["geodesic"] = [
+                render(sp.Eq(sp.Function(str(symbol))(geodesic.time), curve, evaluate=False))
+                for symbol, curve in geodesic.closed_form.items()
+            ]
+    except MetricError as error:
+        notes.append(str(error))
+    try:
+        record["projection"] = render(geometry.horizontal_projection)
+    except MetricError as error:
+        notes.append(str(error))
+    return record

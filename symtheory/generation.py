@@ -1,0 +1,185 @@
+"""Everything that a declaration yields, assembled into one generated torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sympy as sp
+
+from symtheory.codegen.arguments import Argument, DictArgument, TensorArgument
+from symtheory.codegen.function import TorchFunction, render_imports
+from symtheory.codegen.generated_module import GeneratedModule
+from symtheory.codegen.predictor import render_predictor
+from symtheory.errors import CalculusError, CodegenError, DerivationError, MetricError
+from symtheory.geometry_functions import GeometryFunctions
+from symtheory.graph.shapes import Shape, show
+from symtheory.parametrization import Parametrization
+from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
+from symtheory.symmetry.element_names import element_names
+
+if TYPE_CHECKING:
+    from symtheory.geometry.metrics.metric import Metric
+
+REFUSALS = (CalculusError, CodegenError, DerivationError, MetricError)
+"""Reasons for which one function is left out of a module and named in its header."""
+
+GEOMETRY = ("inner", "norm", "vertical", "project_horizontal", "christoffel_form", "geodesic", "gauge_correction")
+
+
+def generate(parametrization: Parametrization, metric: str | Metric = "mixed") -> GeneratedModule:
+    """A module of plain torch functions for a declaration.
+
+    Holds ``predictor``, ``act`` and ``conserved``; for coordinatewise graphs also ``inner``, ``norm``, ``vertical``,
+    ``project_horizontal``, ``christoffel_form``, ``geodesic`` and ``gauge_correction`` in the given metric, and the
+    formulas of every prediction. What cannot be generated is listed with its reason in the header and in
+    ``.omitted``. Raises ``MetricError`` for a metric that is unknown or does not fit.
+    """
+    assembly = _Assembly({"predictor": render_predictor(parametrization)}, {})
+    assembly.attempt("act", lambda: _act(parametrization))
+    assembly.attempt("conserved", lambda: _conserved(parametrization))
+    label = metric if isinstance(metric, str) else metric.name
+    try:
+        geometry = parametrization.geometry(metric)
+    except CalculusError as error:
+        assembly.omitted["geometry, predictions"] = str(error)
+    else:
+        functions = GeometryFunctions(parametrization, geometry)
+        for name in GEOMETRY:
+            assembly.attempt(name, getattr(functions, name))
+        for mechanism, prediction in parametrization.predictions().items():
+            for function in prediction.torch_functions():
+                assembly.attempt(function.name, function.render)
+        assembly.omitted.update(parametrization.predictions().not_applicable)
+    sources, omitted = assembly.sources, assembly.omitted
+    text = "\n\n".join([_header(parametrization, label, sources, omitted), *sources.values()])
+    return GeneratedModule(parametrization.name, text, omitted)
+
+
+class _Assembly:
+    """Sources that could be made, by name, and the reasons for those that could not."""
+
+    def __init__(self, sources: dict[str, str], omitted: dict[str, str]) -> None:
+        self.sources = sources
+        self.omitted = omitted
+
+    def attempt(self, name: str, make: Callable[[], str | dict[str, str]]) -> None:
+        try:
+            made = make()
+        except REFUSALS as error:
+            self.omitted[name] = str(error)
+        else:
+            self.sources.update(made if isinstance(made, dict) else {name: made})
+
+
+def _points(parametrization: Parametrization) -> tuple[DictArgument, dict[str, Any]]:
+    """The argument ``point``, and the symbol of every parameter: scalars coordinatewise, matrices otherwise."""
+    if _is_coordinatewise(parametrization):
+        symbols: dict[str, Any] = {name: sp.Symbol(name, real=True) for name in parametrization.parameters}
+    else:
+        symbols = {
+            node.operation.label: node.operation.matrix()
+            for node in parametrization.nodes
+            if node.operation.label in parametrization.parameters
+        }
+    return DictArgument("point", symbols, dict(parametrization.parameters)), symbols
+
+
+def _is_coordinatewise(parametrization: Parametrization) -> bool:
+    factors = parametrization.symmetries()
+    return len(factors) > 0 and all(isinstance(factor, CoordinatewiseGroup) for factor in factors)
+
+
+def _conserved(parametrization: Parametrization) -> str:
+    charges = parametrization.conserved()
+    if not charges:
+        raise DerivationError("no generator is symmetric, so gradient flow conserves nothing of this kind")
+    point, _ = _points(parametrization)
+    summary = "Conserved quantities of gradient flow, by name."
+    return TorchFunction("conserved", (point,), charges, summary, source="Kunin et al. 2020 (2012.04728)").render()
+
+
+def _act(parametrization: Parametrization) -> str:
+    group = parametrization.symmetries()
+    if len(group) == 0:
+        raise DerivationError("no continuous linear symmetry was found")
+    point, moved = _points(parametrization)
+    elements: dict[str, Any] = {}
+    shapes: dict[str, Shape] = {}
+    for factor in group:
+        if isinstance(factor, CoordinatewiseGroup):
+            names = [name for name in element_names(group) if name == factor.name or name[: -2] == factor.name]
+            symbols = [sp.Symbol(f"g_{name}", real=True) for name in names]
+            elements |= dict(zip(names, symbols, strict=True))
+            shapes |= dict.fromkeys(names, next(iter(factor.shapes.values())))
+            moved = factor.act(tuple(symbols), moved)
+        else:
+            elements[factor.name] = _named_element(factor.element, f"g_{factor.name}")
+            moved = factor.act(elements[factor.name], moved)
+    return TorchFunction(
+        "act",
+        (point, DictArgument("g", elements, shapes)),
+        moved,
+        "The point moved by a group element; coordinatewise factors take Lie algebra coordinates (0 is the identity).",
+    ).render()
+
+
+def _named_element(element: Any, name: str) -> Any:
+    if isinstance(element, sp.MatrixSymbol):
+        return sp.MatrixSymbol(name, *element.shape)
+    return sp.Symbol(name, positive=True)
+
+
+def _header(
+    parametrization: Parametrization, metric: str, sources: Mapping[str, str], omitted: Mapping[str, str]
+) -> str:
+    declared = [f"    {line}" for line in declaration_lines(parametrization)]
+    lines = [
+        f'"""Torch functions of the parametrization "{parametrization.name}", generated by symtheory {_version()}.',
+        "",
+        "Declared:",
+        *declared,
+        "",
+        f"Metric: {metric}. A point is dict[str, Tensor] with leaves (*batch, *shape); a tangent has the same keys.",
+        "Everything is dimensionless and follows the dtype and device of its tensors.",
+    ]
+    lines += ["", "Left out:"] * bool(omitted) + [f"    {name}: {reason}" for name, reason in omitted.items()]
+    lines += ["", f"SymPy {sp.__version__}; declaration {parametrization.declaration_hash}.", '"""', ""]
+    constants = [
+        f"NAME = {parametrization.name!r}",
+        f"DECLARATION_HASH = {parametrization.declaration_hash!r}",
+        f"PARAMETERS = {_shape_table(parametrization.parameters)}",
+        f"INPUTS = {_shape_table(parametrization.inputs)}",
+        f"CONSTANTS = {_shape_table(parametrization.constants)}",
+    ]
+    return "\n".join([*lines, render_imports(sources.values()), *constants, ""])
+
+
+def declaration_lines(parametrization: Parametrization) -> list[str]:
+    """The graph in a few lines: leaves with shapes, then every operation with its operands."""
+    lines = []
+    for node in parametrization.nodes:
+        name = parametrization.identifier(node)
+        if not node.operands:
+            lines.append(f"{name}: {node.operation.name} {show(node.shape)}")
+        else:
+            operands = ", ".join(parametrization.identifier(operand) for operand in node.operands)
+            lines.append(f"{name} = {node.operation.label} ({operands}) {show(node.shape)}")
+    return lines
+
+
+def _shape_table(shapes: Mapping[str, Shape]) -> str:
+    entries = []
+    for name, shape in shapes.items():
+        sizes = [str(int(size)) if size.is_Integer else repr(str(size)) for size in shape]
+        entries.append(f"{name!r}: ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})")
+    return "{" + ", ".join(entries) + "}"
+
+
+def _version() -> str:
+    try:
+        return version("symtheory")
+    except PackageNotFoundError:
+        return f"from {Path(__file__).parent.name} sources"

@@ -1,0 +1,22 @@
+"""The Euclidean metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sympy as sp
+
+from symtheory.geometry.metrics.metric_family import MetricFamily
+
+if TYPE_CHECKING:
+    from symtheory.graph.elementwise import ElementwiseModel
+
+
+class Euclidean(MetricFamily):
+    """Σ dθ_i²: what plain gradient descent uses; flat, and in general not invariant under rescaling."""
+
+    name = "euclidean"
+
+    def on(self, model: ElementwiseModel) -> sp.ImmutableMatrix:
+        """The k×k identity."""
+        return sp.ImmutableMatrix(sp.eye(len(model.coordinates)))

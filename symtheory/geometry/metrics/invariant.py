@@ -1,0 +1,31 @@
+"""The invariant metric of a torus action."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sympy as sp
+
+from symtheory.geometry.metrics.diagonal_in_weights import diagonal_in_weights
+from symtheory.geometry.metrics.metric_family import MetricFamily
+from symtheory.geometry.weight_coordinates import weight_coordinates
+
+if TYPE_CHECKING:
+    from symtheory.graph.elementwise import ElementwiseModel
+
+
+class Invariant(MetricFamily):
+    """Σ (dp_i / p_i)² in the weight coordinates p of the generators; defined where no p_i is zero.
+
+    Source: da Silva, Dangel, Oore 2025, arXiv 2505.05409.
+    """
+
+    name = "invariant"
+
+    def on(self, model: ElementwiseModel) -> sp.ImmutableMatrix:
+        """k×k matrix, rational in the coordinates.
+
+        Raises MetricError when the generators have no joint rational eigenbasis.
+        """
+        weights = weight_coordinates(model)
+        return diagonal_in_weights(weights, [p**-2 for p in weights.of(model.coordinates)])

@@ -1,0 +1,34 @@
+"""The mixed metric: each weight line measured by what it does to the predictor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sympy as sp
+
+from symtheory.geometry.metrics.diagonal_in_weights import diagonal_in_weights
+from symtheory.geometry.metrics.metric_family import MetricFamily
+from symtheory.geometry.weight_coordinates import weight_coordinates
+
+if TYPE_CHECKING:
+    from symtheory.graph.elementwise import ElementwiseModel
+
+
+class Mixed(MetricFamily):
+    """Σ (∂φ/∂p_i)² dp_i² in the weight coordinates p: the pullback metric without its terms across weight lines.
+
+    Source: da Silva, Dangel, Oore 2025, arXiv 2505.05409.
+    """
+
+    name = "mixed"
+
+    def on(self, model: ElementwiseModel) -> sp.ImmutableMatrix:
+        """k×k matrix, positive where no derivative ∂φ/∂p_i is zero.
+
+        Raises MetricError when the generators have no joint rational eigenbasis.
+        """
+        weights = weight_coordinates(model)
+        gradient = sp.Matrix([sp.diff(model.predictor, symbol) for symbol in model.coordinates])
+        # θ = M^{-1} p, so the derivatives along p are M^{-T} times those along θ.
+        along_weights = weights.matrix.inv().T * gradient
+        return diagonal_in_weights(weights, [sp.factor(slope) ** 2 for slope in along_weights])

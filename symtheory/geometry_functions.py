@@ -1,0 +1,182 @@
+"""The torch functions of an elementwise geometry: what ``generate`` puts into a module for one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from textwrap import dedent
+
+import sympy as sp
+
+from symtheory.codegen.arguments import Argument, DictArgument, ScalarArgument
+from symtheory.codegen.function import TorchFunction
+from symtheory.errors import DerivationError
+from symtheory.geometry.elementwise_geometry import ElementwiseGeometry
+from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.parametrization import Parametrization
+from symtheory.predictions.gauge_correction import gauge_correction
+from symtheory.symmetry.element_names import element_names
+
+QUOTIENT_SOURCE = "da Silva et al. 2025 (2505.05409)"
+
+
+@dataclass(frozen=True)
+class GeometryFunctions:
+    """Sources of ``inner`` … ``gauge_correction`` for one declaration in one metric."""
+
+    parametrization: Parametrization
+    geometry: ElementwiseGeometry
+
+    @property
+    def model(self) -> ElementwiseModel:
+        return self.parametrization.model
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.parametrization.parameters)
+
+    @cached_property
+    def axes(self) -> int:
+        return len(self.parametrization.predictor.shape)
+
+    def point(self) -> DictArgument:
+        return DictArgument("point", self._symbols(""), dict(self.parametrization.parameters))
+
+    def tangent(self, name: str) -> DictArgument:
+        return DictArgument(name, self._symbols(f"{name}_"), dict(self.parametrization.parameters))
+
+    def _symbols(self, prefix: str) -> dict[str, sp.Symbol]:
+        return {name: sp.Symbol(prefix + name, real=True) for name in self.names}
+
+    def _vector(self, prefix: str) -> sp.Matrix:
+        return sp.Matrix(list(self._symbols(prefix).values()))
+
+    def _tangent_result(self, vector: sp.Matrix) -> dict[str, sp.Expr]:
+        return dict(zip(self.names, vector, strict=True))
+
+    def inner(self) -> str:
+        form = (self._vector("xi_").T * self.geometry.metric * self._vector("zeta_"))[0]
+        arguments = (self.point(), self.tangent("xi"), self.tangent("zeta"))
+        return self._render("inner", arguments, form, f"Inner product <xi, zeta> in the {self._metric} metric.", True)
+
+    def norm(self) -> str:
+        return dedent(
+            f'''\
+            def norm(point: dict[str, Tensor], xi: dict[str, Tensor]) -> Tensor:
+                """Length of a tangent, sqrt(inner(point, xi, xi)), in the {self._metric} metric; shape (*batch)."""
+                return inner(point, xi, xi).sqrt()
+            '''
+        )
+
+    def vertical(self) -> str:
+        group = self.parametrization.symmetries()
+        if not self.model.generators:
+            raise DerivationError("there is no coordinatewise symmetry, so nothing is vertical")
+        symbols = [sp.Symbol(f"a_{name}", real=True) for name in element_names(group)]
+        fields = [self.model.vector_field(matrix) for matrix in self.model.generators]
+        total = sum((a * field for a, field in zip(symbols, fields, strict=True)), sp.zeros(len(self.names), 1))
+        shape = self.parametrization.predictor.shape
+        algebra = DictArgument(
+            "algebra",
+            dict(zip(element_names(group), symbols, strict=True)),
+            dict.fromkeys(element_names(group), shape),
+        )
+        return self._render(
+            "vertical",
+            (self.point(), algebra),
+            self._tangent_result(total),
+            "Infinitesimal action of a Lie algebra element: the tangent of the orbit.",
+        )
+
+    def project_horizontal(self) -> str:
+        projected = self.geometry.horizontal_projection * self._vector("xi_")
+        return self._render(
+            "project_horizontal",
+            (self.point(), self.tangent("xi")),
+            self._tangent_result(projected),
+            f"Part of a tangent orthogonal to the orbit in the {self._metric} metric.",
+        )
+
+    def christoffel_form(self) -> str:
+        form = sp.Matrix(list(self.geometry.christoffel_form(tuple(self._vector("xi_")))))
+        return self._render(
+            "christoffel_form",
+            (self.point(), self.tangent("xi")),
+            self._tangent_result(form),
+            f"Γ(xi, xi) of the {self._metric} metric; a geodesic has γ'' = −Γ(γ', γ').",
+        )
+
+    def geodesic(self) -> dict[str, str]:
+        """Taylor polynomials of order 1 to 3, the closed form where there is one, and the function that chooses."""
+        time = sp.Symbol("t", real=True)
+        arguments = (self.point(), self.tangent("xi"), ScalarArgument("t", time, 1.0, unsqueeze=self.axes))
+        sources = {}
+        for order in (1, 2, 3):
+            taylor = self.geometry.geodesic().taylor(order)
+            results = self._along(taylor, time)
+            text = f"Geodesic from a point along xi: Taylor polynomial of order {order} in t."
+            sources[f"_geodesic_{order}"] = self._render(f"_geodesic_{order}", arguments, results, text)
+        closed = self.geometry.geodesic()
+        choices = {"1": "_geodesic_1", "2": "_geodesic_2", "3": "_geodesic_3"}
+        if closed.closed_form is not None:
+            which = "every tangent" if closed.kind == "all" else "horizontal tangents"
+            text = f"Geodesic from a point along xi in closed form, for {which}."
+            results = self._along(closed.closed_form, time)
+            sources["_geodesic_exact"] = self._render("_geodesic_exact", arguments, results, text)
+            choices['"exact"'] = "_geodesic_exact"
+        sources["geodesic"] = self._geodesic_choice(choices)
+        return sources
+
+    def _along(self, curve: Mapping[sp.Symbol, sp.Expr], time: sp.Symbol) -> dict[str, sp.Expr]:
+        geodesic = self.geometry.geodesic()
+        rename = {geodesic.time: time}
+        rename |= dict(zip(geodesic.velocity, self._vector("xi_"), strict=True))
+        return {str(symbol): expression.subs(rename) for symbol, expression in curve.items()}
+
+    def _geodesic_choice(self, choices: Mapping[str, str]) -> str:
+        closed = '"exact"' in choices
+        exact = '"exact" is the closed form; ' if closed else "no closed form is known; "
+        branches = "".join(
+            f"    if order == {key}:\n        return {function}(point, xi, t)\n" for key, function in choices.items()
+        )
+        return (
+            "def geodesic(\n"
+            "    point: dict[str, Tensor], xi: dict[str, Tensor], t: float | Tensor = 1.0, order: int | str = 2\n"
+            ") -> dict[str, Tensor]:\n"
+            f'    """Geodesic of the {self._metric} metric at time t, from a point with velocity xi.\n\n'
+            f"    order: 1, 2 or 3 is a Taylor polynomial in t; {exact}order 2 is\n"
+            "    point + t*xi - t**2/2*christoffel_form(point, xi). ValueError for another order.\n"
+            f"    Source: {QUOTIENT_SOURCE}.\n"
+            '    """\n'
+            f"{branches}"
+            f"    raise ValueError(f\"order {{order!r}} is not available: choose one of {', '.join(choices)}\")\n"
+        ).replace('one of 1, 2, 3, "exact"', "one of 1, 2, 3, 'exact'")
+
+    def gauge_correction(self) -> str:
+        correction = gauge_correction(self.model, list(self.parametrization.conserved().values()))
+        return self._render(
+            "gauge_correction",
+            (self.point(),),
+            correction,
+            "Orbit-volume term ½ log det(∇c ∇cᵀ) of isotropic Langevin noise, c the conserved charges.",
+            summed=True,
+            source="Aladrah et al. 2026 (2601.06597)",
+        )
+
+    @property
+    def _metric(self) -> str:
+        return str(self.geometry.name)
+
+    def _render(
+        self,
+        name: str,
+        arguments: tuple[Argument, ...],
+        results: sp.Expr | Mapping[str, sp.Expr],
+        summary: str,
+        summed: bool = False,
+        source: str = "",
+    ) -> str:
+        return TorchFunction(
+            name, arguments, results, summary, sum_axes=self.axes if summed else 0, source=source
+        ).render()
