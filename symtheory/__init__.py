@@ -5,6 +5,8 @@ Importing this package loads SymPy and never torch.
 
 from __future__ import annotations
 
+from symtheory.generation import generate
+from symtheory.geometry import Metric
 from symtheory.graph.functions import (
     abs,
     constant,
@@ -26,12 +28,14 @@ from symtheory.parametrization import Parametrization
 __version__ = "0.1.0"
 
 __all__ = [
+    "Metric",
     "Parametrization",
     "abs",
     "constant",
     "cumsum",
     "dims",
     "exp",
+    "generate",
     "input",
     "layer_norm",
     "leaky_relu",

@@ -9,6 +9,7 @@ import sympy as sp
 
 from symtheory.errors import CalculusError, DerivationError, MetricError
 from symtheory.generation import declaration_lines
+from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.operations.leaf import Leaf
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
@@ -16,7 +17,7 @@ from symtheory.parametrization import Parametrization
 METRICS = ("euclidean", "invariant", "mixed")
 
 Renderer = Callable[[Any], str]
-"""How a formula is written: ``str``, ``sympy.latex``, or ``mathml``."""
+"""How a formula is written: ``plain``, ``sympy.latex``, or ``mathml``."""
 
 
 def mathml(expression: Any) -> str:
@@ -26,8 +27,17 @@ def mathml(expression: Any) -> str:
     return f"<math>{print_mathml(expression, printer='presentation')}</math>"
 
 
+def plain(expression: Any) -> str:
+    """One line of text: ``left = right`` for an equation, ``Gamma^u_vv`` for an indexed name, SymPy's own otherwise."""
+    if isinstance(expression, sp.Eq):
+        return f"{plain(expression.lhs)} = {plain(expression.rhs)}"
+    if isinstance(expression, sp.Symbol):
+        return str(expression).replace("__", "^").replace(" ", "")
+    return str(expression)
+
+
 def describe(
-    parametrization: Parametrization, render: Renderer = str, metrics: Sequence[str] = METRICS
+    parametrization: Parametrization, render: Renderer = plain, metrics: Sequence[str] = METRICS
 ) -> dict[str, Any]:
     """Record of the graph, symmetries, geometry and predictions; every formula written by ``render``."""
     record: dict[str, Any] = {
@@ -116,18 +126,9 @@ def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -
     record["matrix"] = render(geometry.metric)
     record["invariant"] = geometry.is_invariant()
     try:
-        record["christoffel"] = [
-            render(sp.Eq(sp.Symbol(name), symbol, evaluate=False)) for name, symbol in geometry.christoffel().items()
-        ]
-        geodesic = geometry.geodesic()
-        record["geodesic_kind"] = geodesic.kind
-        if geodesic.closed_form is None:
-            notes.append(geodesic.reason)
-        else:
-            record["geodesic"] = [
-                render(sp.Eq(sp.Function(str(symbol))(geodesic.time), curve, evaluate=False))
-                for symbol, curve in geodesic.closed_form.items()
-            ]
+        record["christoffel"] = _christoffel(geometry, render)
+        record["geodesic"] = _geodesic(geometry.geodesic(), render, notes)
+        record["geodesic_kind"] = geometry.geodesic().kind
     except MetricError as error:
         notes.append(str(error))
     try:
@@ -135,3 +136,23 @@ def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -
     except MetricError as error:
         notes.append(str(error))
     return record
+
+
+def _christoffel(geometry: ElementwiseGeometry, render: Renderer) -> list[str]:
+    """Γ^i_kl with the contravariant index first, those that do not vanish."""
+    names = [str(symbol) for symbol in geometry.coordinates]
+    return [
+        render(sp.Eq(sp.Symbol(f"Gamma__{names[i]}_{names[k]} {names[l]}"), value, evaluate=False))
+        for (i, k, l), value in geometry.christoffel().items()
+    ] or [render(sp.Eq(sp.Symbol("Gamma"), 0, evaluate=False))]
+
+
+def _geodesic(geodesic: Geodesic, render: Renderer, notes: list[str]) -> list[str]:
+    if geodesic.closed_form is None:
+        notes.append(geodesic.reason)
+        return []
+    curves = [
+        render(sp.Eq(sp.Function(str(symbol))(geodesic.time), curve, evaluate=False))
+        for symbol, curve in geodesic.closed_form.items()
+    ]
+    return curves + [render(sp.Eq(rate, value, evaluate=False)) for rate, value in geodesic.rates.items()]

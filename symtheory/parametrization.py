@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from symtheory.geometry import ElementwiseGeometry, MetricFamily
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.predictions import Predictions
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.find import find_symmetries
 from symtheory.symmetry.group import SymmetryGroup
-
-if TYPE_CHECKING:
-    from symtheory.geometry.elementwise_geometry import ElementwiseGeometry
-    from symtheory.geometry.metrics.metric import Metric
-
 
 class Parametrization(ComputationGraph):
     """A predictor written in its parameters, and everything this choice implies for training.
@@ -45,14 +41,12 @@ class Parametrization(ComputationGraph):
         ]
         return replace(self.elementwise, generators=tuple(matrices))
 
-    def geometry(self, metric: str | Metric = "mixed") -> ElementwiseGeometry:
+    def geometry(self, metric: str | MetricFamily = "mixed") -> ElementwiseGeometry:
         """Geometry of one coordinate: "euclidean", "invariant", "mixed", "pullback", or a ``Metric`` of one's own.
 
         Raises ``CalculusError`` for a graph that mixes coordinates and ``MetricError`` for an unknown or unfit metric.
         """
-        from symtheory.geometry.facade import geometry
-
-        return geometry(self.model, metric)
+        return ElementwiseGeometry(self.model, metric)
 
     @cached_property
     def _predictions(self) -> Predictions:

@@ -69,9 +69,9 @@ def derive(
     latex: Annotated[bool, typer.Option("--latex", help="Write formulas as LaTeX.")] = False,
 ) -> None:
     """Derive symmetries, charges, geometry and predictions."""
-    from symtheory.description import describe
+    from symtheory.description import describe, plain
 
-    render: Callable[[Any], str] = str
+    render: Callable[[Any], str] = plain
     if latex:
         from sympy import latex as render
     record = describe(load_parametrization(name), render)
@@ -169,7 +169,8 @@ def load_parametrization(name: str) -> Parametrization:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False)
+    # A pipe has no width of its own; 100 columns keep formulas whole.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
 def _print_json(value: Any) -> None:

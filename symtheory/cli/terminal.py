@@ -19,7 +19,8 @@ def print_description(record: dict[str, Any], console: Console) -> None:
         _lines(console, [f"{factor['name']}: {factor['kind']} on {factor['lives_on']}, dimension {factor['dimension']}"])
         _lines(console, [f"generator {generator}" for generator in factor["generators"]], 4)
         _lines(console, [f"conserved {name} = {charge}" for name, charge in factor["charges"].items()], 4)
-    _lines(console, record["symmetry"] and [] or ["no continuous linear symmetry was found"])
+    if not record["symmetry"]:
+        _lines(console, ["no continuous linear symmetry was found"])
     _lines(console, [f"lower bound: {reason} was not searched" for reason in record["lower_bound"]])
     for geometry in record["geometry"]:
         _print_geometry(console, geometry)
@@ -65,4 +66,4 @@ def _heading(console: Console, text: str) -> None:
 
 def _lines(console: Console, lines: list[str], indent: int = 2) -> None:
     for line in lines:
-        console.print(Padding(Text(line), (0, 0, 0, indent)))
+        console.print(Padding(Text(line), (0, 0, 0, indent), expand=False))

@@ -1,36 +1,36 @@
-"""Determinant and adjugate of a matrix of expressions by Laplace expansion, without expanding products."""
+"""Determinant and adjugate by Laplace expansion: no division, and structural zeros stay zero."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
-import sympy as sp
 
+def adjugate_and_determinant(matrix: Sequence[Sequence[Any]], one: Any) -> tuple[list[list[Any]], Any]:
+    """(adj(M), det(M)) of an n×n matrix over a commutative ring with unit `one`, with M · adj(M) = det(M) · 1.
 
-def adjugate_and_determinant(matrix: sp.MatrixBase) -> tuple[sp.Matrix, sp.Expr]:
-    """(adj(M), det(M)) of an n×n matrix, with M · adj(M) = det(M) · 1; structural zeros stay zero.
-
-    Minors are shared, so the cost is n 2^n products for each of n rows: meant for blocks of a few coordinates.
+    The elements may be expressions (products are left unexpanded) or polynomials. Minors are shared, so the cost of a
+    dense matrix is about n² 2^n products: meant for blocks of a few coordinates, or sparse ones.
     """
-    size = matrix.rows
+    everything = tuple(range(len(matrix)))
+    zero = one - one
 
     @cache
-    def minor(rows: tuple[int, ...], columns: tuple[int, ...]) -> sp.Expr:
+    def minor(rows: tuple[int, ...], columns: tuple[int, ...]) -> Any:
         if not rows:
-            return sp.S.One
-        first, rest = rows[0], rows[1:]
-        terms = []
+            return one
+        total = zero
         for place, column in enumerate(columns):
-            entry = matrix[first, column]
+            entry = matrix[rows[0]][column]
             if entry != 0:
-                remaining = columns[:place] + columns[place + 1 :]
-                terms.append((-1) ** place * entry * minor(rest, remaining))
-        return sp.Add(*terms)
+                rest = minor(rows[1:], columns[:place] + columns[place + 1 :])
+                total = total - entry * rest if place % 2 else total + entry * rest
+        return total
 
-    everything = tuple(range(size))
-
-    def cofactor(i: int, j: int) -> sp.Expr:
+    def cofactor(i: int, j: int) -> Any:
         rows, columns = (everything[:index] + everything[index + 1 :] for index in (i, j))
-        return (-1) ** (i + j) * minor(rows, columns)
+        value = minor(rows, columns)
+        return -value if (i + j) % 2 else value
 
-    return sp.Matrix(size, size, lambda i, j: cofactor(j, i)), minor(everything, everything)
+    return [[cofactor(j, i) for j in everything] for i in everything], minor(everything, everything)

@@ -10,12 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import comb
 from typing import Any
 
 import sympy as sp
 from sympy.polys.constructor import construct_domain
-from sympy.polys.matrices import DomainMatrix
 
+from symtheory.geometry.cofactors import adjugate_and_determinant
 from symtheory.geometry.first_kind import Symbols
 from symtheory.geometry.localization import Factored, factored, localized_expression
 from symtheory.geometry.metric_blocks import connected_components
@@ -26,6 +27,9 @@ Polynomials = dict[tuple[int, int, int], Any]
 
 # Beyond this many terms in a determinant the symbols stay short only as products: they are left unexpanded.
 EXPANDED_TERMS = 300
+
+# Beyond this many possible monomials in a determinant even computing it in the ring costs more than it is worth.
+POSSIBLE_TERMS = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ def rational_field(entries: Entries, coordinates: Sequence[sp.Symbol]) -> tuple[
 
 
 def rational_connection(entries: Entries, coordinates: Sequence[sp.Symbol]) -> Symbols | None:
-    """Symbols {(i, k, l): Γ^i_kl, k <= l} of one block, or None when an entry is not a rational function.
+    """Symbols {(i, k, l): Γ^i_kl, k <= l} of one block, or None when an entry is not a rational function
+    or the determinant could be too long to expand.
 
     Raises MetricError when the block is singular.
     """
@@ -64,9 +69,14 @@ def rational_connection(entries: Entries, coordinates: Sequence[sp.Symbol]) -> S
         return None
     field, elements = found
     values = dict(zip(entries, elements, strict=True))
+    groups = connected_components(len(coordinates), entries)
+    cleared = [_clear_denominators(field, members, values) for members in groups]
+    possible = (_possible_terms(cleared[place][0], len(members)) for place, members in enumerate(groups))
+    if max(possible) > POSSIBLE_TERMS:
+        return None
     components = [
-        _component(field, members, values, coordinates)
-        for members in connected_components(len(coordinates), entries)
+        _component(field, members, polynomials, denominator, coordinates)
+        for members, (polynomials, denominator) in zip(groups, cleared, strict=True)
     ]
     home = {index: component for component in components for index in component.members}
     numerators = _first_kind_numerators(field, components, coordinates)
@@ -79,27 +89,42 @@ def rational_connection(entries: Entries, coordinates: Sequence[sp.Symbol]) -> S
     }
 
 
-def _component(
-    field: Any, members: tuple[int, ...], values: dict[tuple[int, int], Any], coordinates: Sequence[sp.Symbol]
-) -> _Component:
+def _clear_denominators(
+    field: Any, members: tuple[int, ...], values: dict[tuple[int, int], Any]
+) -> tuple[dict[tuple[int, int], Any], Any]:
+    """Polynomial entries P and the denominator q of one component, g = P/q."""
     own = {(i, j): value for (i, j), value in values.items() if i in members}
+    denominator = reduce(lambda a, b: a.lcm(b), (value.denom for value in own.values()), field.field.ring.one)
+    return {key: value.numer * denominator.exquo(value.denom) for key, value in own.items()}, denominator
+
+
+def _possible_terms(polynomials: dict[tuple[int, int], Any], size: int) -> int:
+    """How many monomials the determinant of a component could have, from its degree and its number of variables."""
+    used = {place for value in polynomials.values() for exponents in value for place, e in enumerate(exponents) if e}
+    degree = size * max((sum(exponents) for value in polynomials.values() for exponents in value), default=0)
+    return comb(degree + len(used), len(used))
+
+
+def _component(
+    field: Any,
+    members: tuple[int, ...],
+    entries: dict[tuple[int, int], Any],
+    denominator: Any,
+    coordinates: Sequence[sp.Symbol],
+) -> _Component:
     ring = field.field.ring
-    denominator = reduce(lambda a, b: a.lcm(b), (value.denom for value in own.values()), ring.one)
-    entries = {key: value.numer * denominator.exquo(value.denom) for key, value in own.items()}
     place = {index: row for row, index in enumerate(members)}
     rows = [[ring.zero] * len(members) for _ in members]
     for (i, j), value in entries.items():
         rows[place[i]][place[j]] = rows[place[j]][place[i]] = value
-    adjugate, determinant = DomainMatrix(rows, (len(members),) * 2, ring.to_domain()).adj_det()
+    adjugate, determinant = adjugate_and_determinant(rows, ring.one)
     if not determinant:
         raise singular_block(coordinates[index] for index in members)
-    inverse = {(members[i], members[j]): value for (i, j), value in adjugate.to_dok().items()}
+    inverse = {(i, j): adjugate[place[i]][place[j]] for i in members for j in members}
     return _Component(members, entries, inverse, factored(determinant), factored(denominator))
 
 
-def _first_kind_numerators(
-    field: Any, components: list[_Component], coordinates: Sequence[sp.Symbol]
-) -> Polynomials:
+def _first_kind_numerators(field: Any, components: list[_Component], coordinates: Sequence[sp.Symbol]) -> Polynomials:
     """2 q² Γ_{m,kl} with k <= l; q belongs to the one component whose entries contribute.
 
     Γ_{m,kl} = ½(∂_k g_lm + ∂_l g_km − ∂_m g_kl): if k and l share a component it is theirs, else it is m's.

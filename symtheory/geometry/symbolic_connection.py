@@ -37,14 +37,10 @@ def _inverse(entries: Entries, coordinates: Sequence[sp.Symbol]) -> dict[int, di
     """Nonzero entries of the inverse metric, row by row, component by component."""
     inverse: dict[int, dict[int, sp.Expr]] = {}
     for members in connected_components(len(coordinates), entries):
-        block = sp.Matrix(
-            len(members),
-            len(members),
-            lambda a, b, own=members: entries.get((min(own[a], own[b]), max(own[a], own[b])), sp.S.Zero),
-        )
-        adjugate, determinant = adjugate_and_determinant(block)
+        block = [[entries.get((min(i, j), max(i, j)), sp.S.Zero) for j in members] for i in members]
+        adjugate, determinant = adjugate_and_determinant(block, sp.S.One)
         if vanishes(determinant):
             raise singular_block(coordinates[index] for index in members)
         for row, i in enumerate(members):
-            inverse[i] = {j: adjugate[row, c] / determinant for c, j in enumerate(members) if adjugate[row, c] != 0}
+            inverse[i] = {j: value / determinant for j, value in zip(members, adjugate[row], strict=True) if value != 0}
     return inverse

@@ -5,7 +5,13 @@ from __future__ import annotations
 import sympy as sp
 
 # Fixed rational probes, one after another for the symbols in name order: repeatable, and without small coincidences.
-_PROBES = (sp.Rational(137, 89), sp.Rational(211, 53), sp.Rational(97, 61), sp.Rational(173, 71), sp.Rational(67, 101))
+_PROBES = (
+    sp.Rational(137, 89),
+    sp.Rational(211, 53),
+    sp.Rational(97, 61),
+    sp.Rational(173, 71),
+    sp.Rational(67, 101),
+)
 _DIGITS = 30
 _FAR_FROM_ZERO = sp.Float("1e-15")
 
@@ -18,7 +24,7 @@ def vanishes(expression: sp.Expr) -> bool:
     """
     if expression == 0:
         return True
-    if _nonzero_at_probe(expression) or expression.is_number and expression.is_zero is False:
+    if _nonzero_at_probe(expression) or (expression.is_number and expression.is_zero is False):
         return False
     if sp.expand(expression) == 0 or sp.cancel(expression) == 0:
         return True
@@ -27,9 +33,7 @@ def vanishes(expression: sp.Expr) -> bool:
 
 def _nonzero_at_probe(expression: sp.Expr) -> bool:
     symbols = sorted(expression.free_symbols, key=lambda symbol: symbol.sort_key())
-    values = {
-        symbol: _PROBES[index % len(_PROBES)] + sp.Rational(index, 13) for index, symbol in enumerate(symbols)
-    }
+    values = {symbol: _PROBES[index % len(_PROBES)] + sp.Rational(index, 13) for index, symbol in enumerate(symbols)}
     value = expression.xreplace(values)
     if not value.is_number or value.has(sp.nan, sp.zoo, sp.oo):
         return False

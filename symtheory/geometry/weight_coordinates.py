@@ -45,9 +45,7 @@ def weight_coordinates(model: ElementwiseModel) -> WeightCoordinates:
     constraints = [DomainMatrix.zeros((0, size), sp.QQ)]
     for generator in generators:
         transposed = generator.T.to_DM(sp.QQ)
-        shifted = [
-            transposed - value * DomainMatrix.eye(size, sp.QQ) for value in _rational_eigenvalues(generator)
-        ]
+        shifted = [transposed - value * DomainMatrix.eye(size, sp.QQ) for value in _rational_eigenvalues(generator)]
         constraints = [held.vstack(shift) for held in constraints for shift in shifted]
         joint = [(held, held.nullspace()) for held in constraints]
         constraints = [held for held, space in joint if space.shape[0]]
@@ -79,7 +77,7 @@ def _rational_eigenvalues(generator: sp.Matrix) -> list[object]:
 def _not_diagonalizable(generator: sp.Matrix) -> MetricError:
     remedy = (
         "the euclidean metric is invariant under this rotation already: use 'euclidean'"
-        if generator.T == -generator
+        if -generator == generator.T
         else "use 'euclidean' or a Metric of your own"
     )
     return MetricError(f"the generator {generator.tolist()} is not diagonalizable over the rationals: {remedy}")

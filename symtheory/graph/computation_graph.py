@@ -11,12 +11,12 @@ import networkx as nx
 import numpy as np
 import sympy as sp
 
-from symtheory.errors import CalculusError, DeclarationError
+from symtheory.errors import CalculusError, DeclarationError, ShapeError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.graph.node import Node
-from symtheory.graph.operation import Elementwise
+from symtheory.graph.operation import Elementwise, Operation
 from symtheory.graph.operations.leaf import Constant, Input, Leaf, Number, Parameter
-from symtheory.graph.shapes import Shape, as_size, is_bound, same_shape, show
+from symtheory.graph.shapes import Shape, Size, as_size, is_bound, same_shape, show
 
 T = TypeVar("T")
 
@@ -37,19 +37,26 @@ class ComputationGraph:
         self.name = name
         self._ids, self._order = _canonical_order(predictor)
         self.predictor = self._order[-1]
+        used = {node.operation for node in self._order}
         for node in parameters or ():
-            if node.title not in self.parameters:
+            if not isinstance(node, Node) or not isinstance(node.operation, Parameter):
+                raise DeclarationError(f"'{name}': {node!r} is listed among the parameters and is none")
+            if node.operation not in used:
                 raise DeclarationError(f"parameter '{node.title}' is used nowhere in '{name}': drop it or use it")
         if not self.parameters:
             raise DeclarationError(f"'{name}' has no parameter: declare at least one with st.param")
+        for size in self.free_sizes:
+            if any(node.operation.label == str(size) for node in self._order if isinstance(node.operation, Leaf)):
+                raise DeclarationError(f"'{size}' is a size and a leaf of '{name}': rename one of them")
 
     @classmethod
     def from_graph(cls, graph: nx.DiGraph, name: str = "parametrization") -> Self:
         """The parametrization that a networkx graph describes, in the form that ``.graph`` has.
 
         Nodes carry ``operation``, edges carry ``positions`` (which operands they feed). Raises ``DeclarationError``
-        for a cycle, for several sinks, and for a parameter that is used nowhere.
+        for a cycle, for several sinks, for a parameter that is used nowhere, and for attributes that are missing.
         """
+        _require_attributes(graph, name)
         try:
             cycle = nx.find_cycle(graph)
         except nx.NetworkXNoCycle:
@@ -62,7 +69,8 @@ class ComputationGraph:
         if unused and len(sinks) > 1:
             raise DeclarationError(f"parameter '{unused[0]}' is used nowhere in '{name}': drop it or use it")
         if len(sinks) != 1:
-            raise DeclarationError(f"'{name}' has {len(sinks)} sinks ({', '.join(map(str, sinks))}): it needs one")
+            listed = f" ({', '.join(map(str, sinks))})" if sinks else ""
+            raise DeclarationError(f"'{name}' has {len(sinks)} sinks{listed}: it needs one")
         built: dict[Any, Node] = {}
         for key in nx.topological_sort(graph):
             operands = {
@@ -70,6 +78,10 @@ class ComputationGraph:
                 for source, _, positions in graph.in_edges(key, data="positions")
                 for position in positions
             }
+            if sorted(operands) != list(range(len(operands))):
+                raise DeclarationError(
+                    f"the edges into '{key}' of '{name}' must carry the positions 0, 1, … of its operands"
+                )
             built[key] = Node(graph.nodes[key]["operation"], [operands[index] for index in sorted(operands)])
         return cls(built[sinks[0]], name=name)
 
@@ -87,9 +99,7 @@ class ComputationGraph:
         return self._ids[node]
 
     def _leaves(self, kind: type[Leaf]) -> dict[str, Shape]:
-        return {
-            node.operation.identifier: node.shape for node in self._order if isinstance(node.operation, kind)
-        }
+        return {node.operation.identifier: node.shape for node in self._order if isinstance(node.operation, kind)}
 
     @cached_property
     def parameters(self) -> dict[str, Shape]:
@@ -108,7 +118,8 @@ class ComputationGraph:
     def free_sizes(self) -> tuple[sp.Symbol, ...]:
         """Sizes that are still symbols, by name."""
         symbols = {symbol for node in self._order for size in node.shape for symbol in size.free_symbols}
-        return tuple(sorted(symbols, key=str))
+        needed = {symbol for node in self._order for symbol in node.operation.needed_sizes()}
+        return tuple(sorted(symbols | needed, key=str))
 
     @cached_property
     def graph(self) -> nx.DiGraph:
@@ -141,14 +152,14 @@ class ComputationGraph:
         return values
 
     def bind(self, **sizes: int) -> Self:
-        """The same graph with sizes; raises ``DeclarationError`` for a size that does not occur."""
+        """The same graph with sizes; ``DeclarationError`` for an unknown name, ``ShapeError`` for a bad value."""
         known = {str(symbol): symbol for symbol in self.free_sizes}
         unknown = sorted(set(sizes) - set(known))
         if unknown:
             raise DeclarationError(
                 f"'{self.name}' has no size '{unknown[0]}': its free sizes are {', '.join(known) or 'none'}"
             )
-        values = {known[name]: as_size(value) for name, value in sizes.items()}
+        values = {known[name]: _as_named_size(name, value) for name, value in sizes.items()}
         bound = self.fold(lambda node, operands: Node(node.operation.bind(values), operands))
         return type(self)(bound[self.predictor], name=self.name)
 
@@ -184,8 +195,17 @@ class ComputationGraph:
     def differential(self, tangents: Mapping[str, Node]) -> Node | None:
         """Dφ(θ)[ξ] as a node, by the infinitesimal rules of the operations; None when nothing moves the predictor.
 
-        tangents: parameter name → node of the parameter's shape; parameters left out do not move.
+        tangents: parameter name → node of the parameter's shape; parameters left out do not move. Raises
+        ``DeclarationError`` for a name that is no parameter and ``ShapeError`` for another shape.
         """
+        for name, tangent in tangents.items():
+            if name not in self.parameters:
+                raise DeclarationError(f"'{self.name}' has no parameter '{name}' to move")
+            if not same_shape(tangent.shape, self.parameters[name]):
+                raise ShapeError(
+                    f"tangent {tangent.title} {show(tangent.shape)} of parameter '{name}' must have its shape "
+                    f"{show(self.parameters[name])}"
+                )
 
         def visit(node: Node, moved: list[Node | None]) -> Node | None:
             if isinstance(node.operation, Parameter):
@@ -202,6 +222,24 @@ class ComputationGraph:
                 raise DeclarationError(
                     f"size '{free}' of parameter '{name}' {show(shape)} is unbound: call bind({free}=…) first"
                 )
+
+
+def _as_named_size(name: str, value: object) -> Size:
+    try:
+        return as_size(value)
+    except ShapeError as error:
+        raise ShapeError(f"bind({name}={value!r}): {error}") from None
+
+
+def _require_attributes(graph: nx.DiGraph, name: str) -> None:
+    if not isinstance(graph, nx.DiGraph):
+        raise DeclarationError(f"'{name}' must come from a networkx.DiGraph, not from {type(graph).__name__}")
+    for key, operation in graph.nodes(data="operation"):
+        if not isinstance(operation, Operation):
+            raise DeclarationError(f"node '{key}' of '{name}' carries no 'operation'")
+    for source, target, positions in graph.edges(data="positions"):
+        if not positions:
+            raise DeclarationError(f"edge '{source}' → '{target}' of '{name}' carries no 'positions'")
 
 
 def _canonical_order(predictor: Node) -> tuple[dict[Node, str], tuple[Node, ...]]:

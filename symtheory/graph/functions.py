@@ -7,7 +7,8 @@ import keyword
 import sympy as sp
 
 from symtheory.errors import DeclarationError
-from symtheory.graph.node import Node
+from symtheory.graph.node import Node, as_number
+from symtheory.graph.operation import Operation
 from symtheory.graph.operations.absolute import Absolute
 from symtheory.graph.operations.cumsum import CumulativeSum
 from symtheory.graph.operations.exponential import Exponential
@@ -25,7 +26,7 @@ def param(name: str, *sizes: object) -> Node:
     return _leaf(Parameter, name, sizes)
 
 
-def input(name: str, *sizes: object) -> Node:  # noqa: A001 - the word of the field, used as st.input
+def input(name: str, *sizes: object) -> Node:
     """One sample of the data, of shape ``sizes``; generated functions take batches of samples."""
     return _leaf(Input, name, sizes)
 
@@ -36,65 +37,72 @@ def constant(name: str, *sizes: object) -> Node:
 
 
 def _leaf(kind: type[Leaf], name: str, sizes: tuple[object, ...]) -> Node:
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise DeclarationError(f"{kind.name} name {name!r} must be a plain Python identifier such as 'W1'")
     return Node(kind(name, as_shape(sizes)))
 
 
 def relu(x: Node) -> Node:
     """max(x, 0), elementwise."""
-    return Node(ReLU(), (x,))
+    return _apply(ReLU(), x)
 
 
 def leaky_relu(x: Node, slope: object = sp.Rational(1, 100)) -> Node:
     """max(x, slope·x), elementwise, 0 < slope < 1."""
-    value = sp.nsimplify(slope, rational=True)
-    if not (value.is_number and 0 < value < 1):
+    value = as_number(slope)
+    if value is None or not (value.is_number and 0 < value < 1):
         raise DeclarationError(f"leaky_relu slope {slope!r} must be a number between 0 and 1")
-    return Node(ReLU(value), (x,))
+    return _apply(ReLU(value), x)
 
 
-def abs(x: Node) -> Node:  # noqa: A001 - the word of the field, used as st.abs
+def abs(x: Node) -> Node:
     """|x|, elementwise."""
-    return Node(Absolute(), (x,))
+    return _apply(Absolute(), x)
 
 
 def exp(x: Node) -> Node:
     """exp(x), elementwise."""
-    return Node(Exponential(), (x,))
+    return _apply(Exponential(), x)
 
 
 def tanh(x: Node) -> Node:
     """tanh(x), elementwise."""
-    return Node(Tanh(), (x,))
+    return _apply(Tanh(), x)
 
 
 def softmax(x: Node) -> Node:
     """exp(x_i) / Σ_j exp(x_j) along the last axis."""
-    return Node(Softmax(), (x,))
+    return _apply(Softmax(), x)
 
 
 def normalize(x: Node) -> Node:
     """x / ‖x‖ along the last axis (Euclidean norm; undefined at 0)."""
-    return Node(Normalize(), (x,))
+    return _apply(Normalize(), x)
 
 
 def rms_norm(x: Node, eps: float = 0.0) -> Node:
     """x / √(mean x² + eps) along the last axis; without gain (multiply by a parameter for one)."""
-    return Node(Normalize(mean=True, eps=_eps(eps)), (x,))
+    return _apply(Normalize(mean=True, eps=_eps(eps)), x)
 
 
 def layer_norm(x: Node, eps: float = 0.0) -> Node:
     """(x − mean x) / √(var x + eps) along the last axis; without gain and bias."""
-    return Node(LayerNorm(_eps(eps)), (x,))
+    return _apply(LayerNorm(_eps(eps)), x)
 
 
 def cumsum(x: Node) -> Node:
     """Cumulative sum along the last axis."""
-    return Node(CumulativeSum(), (x,))
+    return _apply(CumulativeSum(), x)
 
 
 def _eps(value: float) -> sp.Expr:
-    if not value >= 0:
+    number = as_number(value)
+    if number is None or not (number.is_number and number >= 0):
         raise DeclarationError(f"eps = {value!r} must be a number ≥ 0")
-    return sp.nsimplify(value, rational=True)
+    return number
+
+
+def _apply(operation: Operation, x: Node) -> Node:
+    if not isinstance(x, Node):
+        raise DeclarationError(f"{operation.name} takes a node of the graph, not {type(x).__name__}")
+    return Node(operation, (x,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Rational, Real
 
 import sympy as sp
 
@@ -18,14 +19,15 @@ from symtheory.graph.operations.power import Power
 from symtheory.graph.operations.reshape import Reshape
 from symtheory.graph.operations.scale import Scale
 from symtheory.graph.operations.sum import Sum
-from symtheory.graph.shapes import Shape, as_shape, show
+from symtheory.graph.shapes import Shape, as_shape, is_in_sizes, show
 
 
 class Node:
     """Result of an operation; immutable, dimensionless, of a shape whose sizes may be symbolic.
 
-    Supports ``+ - * / @ **``, ``.T``, ``.sum``, ``.reshape``, ``.transpose``; numbers and SymPy sizes mix in as scalars.
-    Elementwise operators broadcast as in numpy. Raises ``ShapeError`` naming both nodes when shapes do not fit.
+    Supports ``+ - * / @ **``, ``.T``, ``.sum``, ``.reshape``, ``.transpose``; numbers and SymPy sizes mix in as
+    scalars. Elementwise operators broadcast as in numpy. Raises ``ShapeError`` naming both nodes when shapes do not
+    fit, and ``DeclarationError`` for operands that are neither nodes nor finite real numbers.
     """
 
     __array_ufunc__ = None  # so that numpy arrays leave the operators to us, and are refused with a clear word
@@ -50,9 +52,7 @@ class Node:
         """The leaf's own name, or a short formula of the operation."""
         if isinstance(self.operation, Leaf):
             return self.operation.label
-        inner = ", ".join(
-            operand.operation.label if operand.operands else operand.title for operand in self.operands
-        )
+        inner = ", ".join(operand.operation.label if operand.operands else operand.title for operand in self.operands)
         return f"{self.operation.label}({inner})"
 
     def __repr__(self) -> str:
@@ -65,7 +65,8 @@ class Node:
         return as_node(other) + self
 
     def __sub__(self, other: object) -> Node:
-        return self + (-as_node(other))
+        number = as_number(other)
+        return self + (-as_node(other) if number is None else -number)
 
     def __rsub__(self, other: object) -> Node:
         return as_node(other) + (-self)
@@ -74,16 +75,16 @@ class Node:
         return Node(Scale(sp.Integer(-1)), (self,))
 
     def __mul__(self, other: object) -> Node:
-        factor = _as_number(other)
+        factor = as_number(other)
         if factor is not None:
-            return Node(Scale(factor), (self,))
+            return self if factor == 1 else Node(Scale(factor), (self,))
         return _elementwise(Multiply(), self, as_node(other))
 
     def __rmul__(self, other: object) -> Node:
         return self * other
 
     def __truediv__(self, other: object) -> Node:
-        divisor = _as_number(other)
+        divisor = as_number(other)
         if divisor is not None:
             if divisor == 0:
                 raise DeclarationError(f"{self.title} is divided by zero")
@@ -94,13 +95,19 @@ class Node:
         return self**-1 * other
 
     def __pow__(self, exponent: object) -> Node:
-        number = _as_number(exponent)
+        number = as_number(exponent)
         if number is None or not number.is_Rational:
             raise DeclarationError(f"{self.title} ** {exponent!r}: the exponent must be a rational number")
-        return Node(Power(number), (self,))
+        return self if number == 1 else Node(Power(number), (self,))
 
-    def __matmul__(self, other: Node) -> Node:
+    def __rpow__(self, base: object) -> Node:
+        raise DeclarationError(f"{base!r} ** {self.title}: a node cannot be an exponent; use st.exp")
+
+    def __matmul__(self, other: object) -> Node:
         return Node(MatMul(), (self, as_node(other)))
+
+    def __rmatmul__(self, other: object) -> Node:
+        return as_node(other) @ self
 
     @property
     def T(self) -> Node:
@@ -116,7 +123,9 @@ class Node:
 
     def sum(self, axis: int | Sequence[int] | None = None) -> Node:
         """Sum over the given axes (all of them when ``axis`` is None)."""
-        axes = range(self.rank) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        axes = range(self.rank) if axis is None else axis if isinstance(axis, Sequence) else [axis]
+        if not all(isinstance(entry, int) for entry in axes):
+            raise ShapeError(f"{self.title} {show(self.shape)}: sum takes axes as ints, not {axis!r}")
         return Node(Sum.over(axes, self.rank), (self,))
 
     def reshape(self, *sizes: object) -> Node:
@@ -128,23 +137,30 @@ def as_node(value: object) -> Node:
     """A node as it is, a number as a constant node; ``DeclarationError`` for anything else."""
     if isinstance(value, Node):
         return value
-    number = _as_number(value)
+    number = as_number(value)
     if number is None:
         raise DeclarationError(
-            f"{type(value).__name__} cannot enter a graph: use numbers, st.param, st.input or st.constant"
+            f"{_describe(value)} cannot enter a graph: use finite real numbers, st.param, st.input or st.constant"
         )
     return Node(Number(number))
 
 
-def _as_number(value: object) -> sp.Expr | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | sp.Expr):
+def as_number(value: object) -> sp.Expr | None:
+    """A finite real number, or an expression in symbolic sizes, as SymPy holds it exactly; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Real | sp.Expr):
         return None
-    number = sp.nsimplify(value, rational=True) if isinstance(value, float) else sp.sympify(value)
-    return number if number.is_number or _is_size(number) else None
+    if isinstance(value, sp.Expr):
+        number = sp.nsimplify(value, rational=True) if value.has(sp.Float) else value
+    elif isinstance(value, Rational):
+        number = sp.Rational(int(value.numerator), int(value.denominator))
+    else:
+        number = sp.nsimplify(float(value), rational=True)
+    opaque = any(function.free_symbols for function in number.atoms(sp.Function))
+    return number if number.is_real and is_in_sizes(number) and not opaque else None
 
 
-def _is_size(expression: sp.Expr) -> bool:
-    return all(symbol.is_integer and symbol.is_positive for symbol in expression.free_symbols)
+def _describe(value: object) -> str:
+    return repr(value) if isinstance(value, str | bool | float | sp.Basic) else type(value).__name__
 
 
 def _elementwise(operation: Operation, *operands: Node) -> Node:
@@ -154,4 +170,8 @@ def _elementwise(operation: Operation, *operands: Node) -> Node:
 
 def align(node: Node, rank: int) -> Node:
     """The node with axes of size 1 put in front until it has ``rank`` axes, so that batch axes stay apart."""
-    return node if node.rank == rank else Node(AddAxes(rank - node.rank), (node,))
+    if node.rank == rank:
+        return node
+    if isinstance(node.operation, Number):
+        return Node(Number(node.operation.value, rank))
+    return Node(AddAxes(rank - node.rank), (node,))

@@ -64,10 +64,6 @@ class Operation(ABC):
         """Symbolic sizes whose values the torch source reads; only operations that store sizes override it."""
         return set()
 
-    def needed_sizes(self) -> set[sp.Symbol]:
-        """Symbolic sizes whose values the torch source uses by name."""
-        return set()
-
     def bind(self, sizes: Mapping[sp.Symbol, int]) -> Operation:
         """The same operation with symbolic sizes replaced; only operations that store sizes override it."""
         return self

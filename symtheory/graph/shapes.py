@@ -25,10 +25,13 @@ def dims(names: str) -> sp.Symbol | tuple[sp.Symbol, ...]:
 
 def as_size(value: object) -> Size:
     """A size as a SymPy expression; ``ShapeError`` unless it is a positive integer or made of symbolic sizes."""
-    size = sp.Integer(int(value)) if isinstance(value, Integral) and not isinstance(value, bool) else value
-    if not isinstance(size, sp.Expr) or not is_in_sizes(size) or (size.is_number and not (size.is_Integer and size > 0)):
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = sp.Integer(int(value))
+    is_number = isinstance(value, sp.Integer) and value > 0
+    is_symbolic = isinstance(value, sp.Expr) and bool(value.free_symbols) and is_in_sizes(value)
+    if not (is_number or is_symbolic):
         raise ShapeError(f"size {value!r} is not a positive integer: sizes are ints ≥ 1 or symbols made by st.dims")
-    return size
+    return value
 
 
 def is_in_sizes(expression: sp.Expr) -> bool:
@@ -95,9 +98,4 @@ def torch_number(value: sp.Expr) -> str:
         return str(int(value))
     if value.is_number:
         return repr(float(value))
-    # Roots print as powers: sizes are Python ints at run time, on which ** 0.5 is the square root.
-    return StrPrinter({"order": None}).doprint(value.replace(sp.Pow, _float_power))
-
-
-def _float_power(base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
-    return sp.Pow(base, exponent if exponent.is_Integer else sp.Float(exponent), evaluate=False)
+    return sp.sstr(value.evalf(17), full_prec=False)  # 17 digits give the float back; roots come out as powers

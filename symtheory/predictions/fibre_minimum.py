@@ -2,7 +2,7 @@
 
 In weight coordinates p the group acts by p_i ↦ e^{ω_i t} p_i. There f is a sum of monomials and convex along every
 orbit in t, so that it has one stationary point, and the conditions for it are linear: in the values of the monomials
-first (stationarity), in the logarithms of p afterwards (Kempf and Ness for a torus).
+first (stationarity), in the logarithms of p afterwards.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class FibreMinimum:
     symmetric: bool
 
     @property
+    def domain(self) -> str:
+        """In words, where ``value_everywhere`` holds."""
+        return "every real w" if self.symmetric else "w > 0 (w takes no negative value)"
+
+    @property
     def value_everywhere(self) -> sp.Expr:
         """The minimum as a function of a real w, where that is allowed."""
         return self.value.subs(POSITIVE, sp.Abs(PREDICTOR) if self.symmetric else PREDICTOR)
@@ -45,25 +50,36 @@ class FibreMinimum:
 
 
 def fibre_minimum(model: ElementwiseModel, objective: sp.Expr) -> FibreMinimum:
-    """min f(θ) over φ(θ) = w. Raises ``DerivationError`` when φ is no monomial of weight coordinates or f is no
-    positive sum of monomials in them whose stationarity conditions fix it.
+    """min f(θ) over φ(θ) = w. Raises ``DerivationError`` when φ is no monomial of weight coordinates, is positive
+    nowhere, or f is no positive sum of even monomials in them whose stationarity conditions fix it.
     """
+    _require_real_weights(model)
     weights = weight_coordinates(model)
     to_weights = dict(zip(model.coordinates, weights.inverse, strict=True))
     predictor = _monomials(model.predictor, to_weights, weights)
     terms = _monomials(objective, to_weights, weights)
     if len(predictor) != 1:
         raise DerivationError(f"w = {model.predictor} is no monomial of weight coordinates: no closed fibre minimum")
-    if any(not coefficient.is_positive or any(e.is_negative for e in exponents) for exponents, coefficient in terms):
-        raise DerivationError(f"{objective} is no positive sum of monomials in weight coordinates")
+    # Even monomials do not see the signs of p, so that the orthant p > 0 tells all.
+    if any(not coefficient.is_positive or any(e % 2 for e in exponents) for exponents, coefficient in terms):
+        raise DerivationError(f"{objective} is no positive sum of squares of weight coordinates: no closed minimum")
+    exponents, coefficient = predictor[0]
+    flippable = [index for index, exponent in enumerate(exponents) if exponent % 2]
+    if coefficient.is_negative and not flippable:
+        raise DerivationError(f"w = {model.predictor} is never positive: declare its negative")
     values = _stationary_values(terms, weights)
-    logarithms = _solve_logarithms(terms, predictor[0], values)
-    symmetric = all(e % 2 == 0 for exponents, _ in terms for e in exponents) and any(
-        e % 2 == 1 for e in predictor[0][0]
-    )
+    logarithms = _solve_logarithms(terms, (exponents, sp.Abs(coefficient)), values)
     at_minimum = dict(zip(weights.symbols, logarithms[:-1], strict=True))
+    if coefficient.is_negative:
+        at_minimum[weights.symbols[flippable[-1]]] *= -1
     point = {symbol: form.subs(at_minimum) for symbol, form in to_weights.items()}
-    return FibreMinimum(sp.powsimp(logarithms[-1] * sp.Add(*values)), point, bool(symmetric))
+    return FibreMinimum(sp.powsimp(logarithms[-1] * sp.Add(*values)), point, bool(flippable))
+
+
+def _require_real_weights(model: ElementwiseModel) -> None:
+    """A rotation has no weight coordinates over the reals."""
+    if any(not value.is_real for generator in model.generators for value in generator.eigenvals()):
+        raise DerivationError("a generator has complex weights (a rotation, say): no closed fibre minimum")
 
 
 Monomial = tuple[tuple[sp.Integer, ...], sp.Expr]
@@ -73,7 +89,7 @@ def _monomials(expression: sp.Expr, to_weights: dict[sp.Symbol, sp.Expr], weight
     """(exponents, coefficient) of each term in weight coordinates; ``DerivationError`` when it is no polynomial."""
     expanded = sp.expand(expression.subs(to_weights, simultaneous=True))
     if not expanded.is_polynomial(*weights.symbols):
-        raise DerivationError(f"{expression} is no polynomial: no closed fibre minimum")
+        raise DerivationError(f"{expression} is no polynomial in the parameters: no closed minimum over a fibre")
     return [
         (tuple(map(sp.Integer, exponents)), coefficient)
         for exponents, coefficient in sp.Poly(expanded, *weights.symbols).terms()

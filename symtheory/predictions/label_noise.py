@@ -48,5 +48,9 @@ def label_noise(model: ElementwiseModel, name: str) -> Prediction:
             f"{MECHANISM}_kernel": Formula(tangent_kernel, "JJᵀ of one coordinate.", {}, {}, {"point": theta}),
         },
         parametrization=name,
-        notes=("the drift minimises Σ_j κ_j R(w_j) among the solutions of Xw = y",),
+        notes=(
+            "drift: mean change per step, of which the part along the zero-loss set stays",
+            "R is the smallest JJᵀ on the fibre of w; the drift minimises Σ_j κ_j R(w_j) among the solutions of Xw = y",
+            f"R(w) is stated for {minimum.domain}",
+        ),
     )

@@ -6,147 +6,125 @@ dθ_i/dτ = ∂_i φ(θ) on the leaf; τ is the mirror variable, and w(τ) is fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import sympy as sp
 
 from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
-from symtheory.predictions.symbols import ALPHA, MIRROR
-
-LEAF = sp.Symbol("s", real=True)
+from symtheory.predictions.quadrature import LEAF, integrate_motion
+from symtheory.predictions.symbols import ALPHA
+from symtheory.symmetry.solutions import nullspace
+from symtheory.symmetry.weights import WeightCoordinates, weight_coordinates
 
 
 @dataclass(frozen=True)
 class LeafFlow:
-    """start: θ(0) on the leaf, with φ = 0, in α; point: θ(τ); predictor: w(τ); τ runs over ``interval``."""
+    """start: θ(0) on the leaf, with φ = 0, in α; point: θ(τ); predictor: w(τ); slope: dw/dτ = JJᵀ on the leaf;
+    τ runs over ``interval``.
+    """
 
     start: dict[sp.Symbol, sp.Expr]
     point: dict[sp.Symbol, sp.Expr]
     predictor: sp.Expr
+    slope: sp.Expr
     interval: sp.Interval
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """The leaf as a curve. point: weight coordinates p_i in s = p_j and in symbols for roots; radicals: those symbols
+    → √(b + s²); running: the index j; origin: s at the start.
+    """
+
+    point: dict[sp.Symbol, sp.Expr]
+    radicals: dict[sp.Symbol, sp.Expr]
+    running: int
+    origin: sp.Expr
 
 
 def leaf_flow(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> LeafFlow:
     """Closed form of the flow of ∇φ from the natural start of scale α.
 
     Raises ``DerivationError`` when the charges leave more than one coordinate free, or the quadrature has no
-    closed form that SymPy finds.
+    elementary closed form that can be inverted.
     """
     if len(charges) != model.dimension - 1:
         raise DerivationError(
-            f"{len(charges)} charges for {model.dimension} parameters: the leaves of fixed charge are no curves"
+            f"{len(charges)} conserved charge(s) for {model.dimension} parameter(s): "
+            f"leaves of fixed charges are curves, as a potential of w needs, with {model.dimension - 1}"
         )
     start = natural_start(model)
-    for coordinate in model.coordinates:
-        curve = _curve(model, charges, start, coordinate)
-        if curve is None:
-            continue
-        flow = _integrate(model, curve, start, coordinate)
-        if flow is not None:
-            return flow
-    raise DerivationError(f"the flow of w = {model.predictor} on a leaf of fixed charges has no closed form")
+    weights = weight_coordinates(replace(model, generators=tuple(_matrix(model, charge) for charge in charges)))
+    norms = _row_norms(weights)
+    leaf = _leaf(weights, norms, [form.subs(start) for form in weights.forms])
+    inverse = dict(zip(model.coordinates, weights.inverse, strict=True))
+    predictor = sp.expand(model.predictor.subs(inverse, simultaneous=True))
+    gradient = [sp.diff(predictor, symbol).subs(leaf.point) for symbol in weights.symbols]
+    speed = (norms[leaf.running] * gradient[leaf.running]).subs(leaf.radicals)
+    motion = integrate_motion(speed, leaf.origin)
+    if motion is None:
+        raise DerivationError(f"the flow of w = {model.predictor} on a leaf of fixed charges has no closed form")
+
+    def in_time(expression: sp.Expr) -> sp.Expr:
+        return motion.at(expression, leaf.radicals)
+
+    return LeafFlow(
+        start,
+        {symbol: in_time(form.subs(leaf.point)) for symbol, form in inverse.items()},
+        in_time(predictor.subs(leaf.point)),
+        in_time(sp.Add(*(norm * entry**2 for norm, entry in zip(norms, gradient, strict=True)))),
+        motion.interval,
+    )
 
 
 def natural_start(model: ElementwiseModel) -> dict[sp.Symbol, sp.Expr]:
     """θ with entries α or 0, as many α as possible, where φ = 0 and ∇φ ≠ 0."""
+    gradient = model.gradient()
     choices = sorted(product((1, 0), repeat=model.dimension), key=lambda choice: (-sum(choice), [-c for c in choice]))
     for choice in choices:
         point = {symbol: ALPHA * entry for symbol, entry in zip(model.coordinates, choice, strict=True)}
-        if model.predictor.subs(point) == 0 and any(entry.subs(point) != 0 for entry in model.gradient()):
-            return point
+        if model.predictor.subs(point) == 0:
+            slopes = [entry.subs(point) for entry in gradient]
+            if all(slope.is_finite for slope in slopes) and any(slope != 0 for slope in slopes):
+                return point
     raise DerivationError(f"w = {model.predictor} has no start of the form (α or 0) with w = 0 that can move")
 
 
-def _curve(
-    model: ElementwiseModel, charges: Sequence[sp.Expr], start: Mapping[sp.Symbol, sp.Expr], coordinate: sp.Symbol
-) -> dict[sp.Symbol, sp.Expr] | None:
-    """The leaf as θ(s) with s = θ_j, when exactly one smooth branch passes through the start."""
-    others = [symbol for symbol in model.coordinates if symbol != coordinate]
-    if not others:
-        return {coordinate: LEAF}
-    equations = [(charge - charge.subs(start)).subs(coordinate, LEAF) for charge in charges]
-    branches = sp.solve(equations, others, dict=True)
-    through = [
-        branch
-        for branch in branches
-        if len(branch) == len(others)
-        and all(_at(branch[symbol], start[coordinate]) == start[symbol] for symbol in others)
-    ]
-    if len(through) != 1:
-        return None
-    return {symbol: through[0].get(symbol, LEAF) for symbol in model.coordinates}
+def _matrix(model: ElementwiseModel, charge: sp.Expr) -> sp.Matrix:
+    """A with C = θᵀAθ."""
+    return sp.Matrix(sp.hessian(charge, model.coordinates) / 2)
 
 
-def _at(expression: sp.Expr, value: sp.Expr) -> sp.Expr:
-    return sp.simplify(expression.subs(LEAF, value))
+def _row_norms(weights: WeightCoordinates) -> list[sp.Expr]:
+    """‖row_i‖² of the weight coordinates, whose rows must be orthogonal: then dp_i/dτ = ‖row_i‖² ∂φ/∂p_i."""
+    gram = weights.matrix * weights.matrix.T
+    if not gram.is_diagonal():
+        raise DerivationError("the charges have no orthogonal weight coordinates: no closed form of their leaves")
+    return list(gram.diagonal())
 
 
-def _integrate(
-    model: ElementwiseModel,
-    curve: Mapping[sp.Symbol, sp.Expr],
-    start: Mapping[sp.Symbol, sp.Expr],
-    coordinate: sp.Symbol,
-) -> LeafFlow | None:
-    speed = sp.simplify(sp.diff(model.predictor, coordinate).subs(curve, simultaneous=True))
-    origin = start[coordinate]
-    primitive = sp.integrate(1 / speed, LEAF)
-    if primitive.has(sp.Integral):
-        return None
-    time = primitive - primitive.subs(LEAF, origin)
-    position = _invert(time, origin)
-    if position is None:
-        return None
-    point = {symbol: sp.simplify(form.subs(LEAF, position)) for symbol, form in curve.items()}
-    predictor = sp.simplify(model.predictor.subs(point, simultaneous=True))
-    return LeafFlow(dict(start), point, predictor, _interval(time, speed, origin))
-
-
-def _invert(time: sp.Expr, origin: sp.Expr) -> sp.Expr | None:
-    """s(τ) with time(s) = τ on the branch through s(0) = origin."""
-    peeled = peel(time, LEAF, MIRROR)
-    candidates = [peeled] if peeled is not None else sp.solve(sp.Eq(time, MIRROR), LEAF)
-    for candidate in candidates:
-        if sp.simplify(candidate.subs(MIRROR, 0) - origin) == 0:
-            return sp.simplify(candidate)
-    return None
-
-
-def peel(expression: sp.Expr, variable: sp.Symbol, value: sp.Expr) -> sp.Expr | None:
-    """Solve ``expression = value`` for a variable that occurs once, by undoing one function after another.
-
-    None when it occurs more than once or below a function without an inverse. ``sp.solve`` would do, slowly.
-    """
-    while expression != variable:
-        inner, outer = expression.as_independent(variable)[::-1] if expression.func in (sp.Add, sp.Mul) else (None, 0)
-        if isinstance(expression, sp.Add):
-            value = value - outer
-        elif isinstance(expression, sp.Mul):
-            value = value / outer
-        elif hasattr(expression, "inverse") and len(expression.args) == 1:
-            inner, value = expression.args[0], expression.inverse()(value)
-        else:
-            return None
-        if inner is None or inner == expression:
-            return None
-        expression = inner
-    return value
-
-
-def _interval(time: sp.Expr, speed: sp.Expr, origin: sp.Expr) -> sp.Interval:
-    """The values that τ takes while s runs over the component of {speed ≠ 0} around the origin."""
-    unit_speed, unit_origin = speed.subs(ALPHA, 1), origin.subs(ALPHA, 1)
-    roots = [root for root in sp.solve(unit_speed, LEAF) if root.is_real]
-    below = max([root for root in roots if root < unit_origin], default=-sp.oo)
-    above = min([root for root in roots if root > unit_origin], default=sp.oo)
-    ends = [
-        sp.limit(time, LEAF, end if end.is_infinite else end * ALPHA, direction)
-        for end, direction in ((below, "+"), (above, "-"))
-    ]
-    return sp.Interval.open(min(ends, key=_size), max(ends, key=_size))
-
-
-def _size(value: sp.Expr) -> float:
-    return float(value.subs(ALPHA, 1))
+def _leaf(weights: WeightCoordinates, norms: Sequence[sp.Expr], start: Sequence[sp.Expr]) -> Leaf:
+    """The charges Σ_i ω_ai p_i²/‖row_i‖² stay fixed: p_i² − p_i(0)² = ‖row_i‖² m_i x with ω m = 0 and one free x."""
+    directions = nullspace([list(row) for row in weights.weights], len(start))
+    if len(directions) != 1:
+        raise DerivationError("the charges are not independent: their leaves are no curves")
+    rates = [norm * entry for norm, entry in zip(norms, directions[0], strict=True)]
+    moving = [index for index, rate in enumerate(rates) if rate != 0]
+    at_zero = [index for index in moving if start[index] == 0]
+    if len(at_zero) > 1:
+        raise DerivationError("several leaves of fixed charges meet at the start: no single flow")
+    running = (at_zero or moving)[0]
+    if any(rate / rates[running] < 0 for rate in rates):
+        raise DerivationError("the leaves of fixed charges are bounded: no closed form of the flow along them")
+    symbols: dict[sp.Expr, sp.Symbol] = {}
+    point = dict(zip(weights.symbols, start, strict=True))
+    for index in moving:
+        ratio = rates[index] / rates[running]
+        root = sp.sqrt(sp.expand(start[index] ** 2 / ratio - start[running] ** 2) + LEAF**2)
+        symbol = symbols.setdefault(root, sp.Dummy("r", positive=True))
+        point[weights.symbols[index]] = sp.sign(start[index]) * sp.sqrt(ratio) * symbol
+    point[weights.symbols[running]] = LEAF
+    return Leaf(point, {symbol: root for root, symbol in symbols.items()}, running, start[running])

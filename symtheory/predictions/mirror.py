@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sympy as sp
+from sympy.integrals.manualintegrate import manualintegrate
 
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.formula import Formula
-from symtheory.predictions.leaf import LeafFlow, leaf_flow, peel
+from symtheory.predictions.leaf import LeafFlow, leaf_flow
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.quadrature import peel
 from symtheory.predictions.symbols import ALPHA, MIRROR, PREDICTOR
 
 MECHANISM = "mirror"
@@ -20,30 +22,30 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
 
     Coordinates of w depend on disjoint parameters, so the coordinate gradient fields commute. Q' is the flow time τ
     along a leaf of fixed charges (``leaf_flow``); where τ(w) is elementary, Q is given, else the pair w(τ), τ.
-    Raises ``DerivationError`` where the leaves are no curves or SymPy finds no closed form.
+    Raises ``DerivationError`` where the leaves are no curves or no closed form is found.
     Source: Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036).
     """
     flow = leaf_flow(model, charges)
     potential, mirror_map = sp.Function("Q")(PREDICTOR), peel(flow.predictor, MIRROR, PREDICTOR)
-    kernel = sp.simplify(sp.diff(flow.predictor, MIRROR))
     tau, scale = {"tau": MIRROR}, {"alpha": ALPHA}
     start = {str(symbol): value for symbol, value in flow.start.items()}
     formulas = {
         "mirror_inverse": Formula(flow.predictor, "w as a function of τ = Q'(w).", tau, scale),
-        "mirror_slope": Formula(kernel, "dw/dτ = JJᵀ on the leaf.", tau, scale),
+        "mirror_slope": Formula(flow.slope, "dw/dτ = JJᵀ on the leaf.", tau, scale),
         "mirror_start": Formula(start, "The start on the leaf, w = 0.", scale),
     }
-    if mirror_map is not None:
-        primitive = sp.integrate(mirror_map, PREDICTOR)
-        relations = [sp.Eq(potential, primitive - primitive.subs(PREDICTOR, 0))]
-        relations.append(sp.Eq(sp.Derivative(potential, PREDICTOR), mirror_map))
-        formulas[MECHANISM] = Formula(mirror_map, "τ = Q'(w).", {"w": PREDICTOR}, scale)
-        formulas["mirror_potential"] = Formula(relations[0].rhs, "Q(w) with Q(0) = 0.", {"w": PREDICTOR}, scale)
-    else:
+    if mirror_map is None:
         relations = [
             sp.Eq(sp.Function("w")(MIRROR), flow.predictor),
             sp.Eq(sp.Derivative(potential, PREDICTOR), MIRROR),
         ]
+    else:
+        relations = [sp.Eq(sp.Derivative(potential, PREDICTOR), mirror_map)]
+        formulas[MECHANISM] = Formula(mirror_map, "τ = Q'(w).", {"w": PREDICTOR}, scale)
+        closed = _potential(mirror_map, flow.predictor)
+        if closed is not None:
+            relations.insert(0, sp.Eq(potential, closed))
+            formulas["mirror_potential"] = Formula(closed, "Q(w) with Q(0) = 0.", {"w": PREDICTOR}, scale)
     return Prediction(
         mechanism=MECHANISM,
         title="Mirror flow of gradient descent",
@@ -63,6 +65,15 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
             f"τ = Q'(w) runs over {_range(flow)}",
         ),
     )
+
+
+def _potential(mirror_map: sp.Expr, predictor: sp.Expr) -> sp.Expr | None:
+    """Q(w) = w τ(w) − ∫₀^τ(w) w(τ') dτ', by parts; None when the integral is not elementary."""
+    conjugate = manualintegrate(predictor, MIRROR)
+    if conjugate.has(sp.Integral):
+        return None
+    potential = PREDICTOR * mirror_map - conjugate.subs(MIRROR, mirror_map)
+    return sp.expand(potential - potential.subs(PREDICTOR, 0))
 
 
 def _start(flow: LeafFlow) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
 from types import ModuleType
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
+from sympy.printing.str import StrPrinter
 
 from symtheory.codegen.function import TorchFunction, render_imports
 from symtheory.codegen.load import load_source
@@ -80,5 +81,21 @@ class Prediction:
         return "\n".join(lines)
 
 
+class _PlainPrinter(StrPrinter):
+    """SymPy's text form with Q'(w) for a first derivative and |w| for an absolute value."""
+
+    def _print_Derivative(self, expr: sp.Derivative) -> str:
+        function = expr.expr
+        if isinstance(function, AppliedUndef) and expr.variables == function.args:
+            return f"{function.func.__name__}'({self._print(function.args[0])})"
+        return super()._print_Derivative(expr)
+
+    def _print_Abs(self, expr: sp.Abs) -> str:
+        return f"|{self._print(expr.args[0])}|"
+
+
 def _plain(relation: sp.Basic) -> str:
-    return f"{relation.lhs} = {relation.rhs}" if isinstance(relation, sp.Eq) else str(relation)
+    printer = _PlainPrinter()
+    if isinstance(relation, sp.Eq):
+        return f"{printer.doprint(relation.lhs)} = {printer.doprint(relation.rhs)}"
+    return str(printer.doprint(relation))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
@@ -39,6 +40,10 @@ class Predictions(Mapping[str, Prediction]):
             return self._derived[mechanism]
         reason = self.not_applicable.get(mechanism, f"no such mechanism; known are {', '.join(MECHANISMS)}")
         raise DerivationError(f"no prediction '{mechanism}' for '{self._name}': {reason}")
+
+    def get(self, mechanism: str, default: Any = None) -> Any:
+        """The prediction, or ``default`` where there is none."""
+        return self._derived.get(mechanism, default)
 
     def __contains__(self, mechanism: object) -> bool:
         return mechanism in self._derived

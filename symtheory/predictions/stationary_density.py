@@ -16,6 +16,9 @@ MECHANISM = "stationary_density"
 TEMPERATURE = sp.Symbol("T", positive=True)
 """T = η σ², held fixed while η → 0."""
 
+BACK = {POSITIVE: PREDICTOR, TEMPERATURE: ETA * SIGMA**2}
+"""From the symbols of the derivation to those of the statement."""
+
 
 def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
     """Density of w = φ(θ) under SGD on ½(w − y − σξ)², ξ standard normal, as η → 0 at fixed T = ησ².
@@ -31,11 +34,11 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
     diffusion = _in_gauge(diffusion_theta, gauge.point)
     log_density = zero_flux_log_density(drift, diffusion)
     gamma = generalized_gamma(log_density)
-    back = {POSITIVE: PREDICTOR, TEMPERATURE: ETA * SIGMA**2}
-    relations = _relations(log_density, gamma, back)
+    positive_target = "y > 0" if gamma is None else f"{sp.expand((gamma[0] + 1) / gamma[2]).subs(BACK)} > 0"
+    relations = _relations(log_density, gamma)
     predictor = {"w": PREDICTOR}
     numbers = {"y": TARGET, "eta": ETA, "sigma": SIGMA}
-    point = {str(symbol): value.subs(back) for symbol, value in gauge.point.items()}
+    point = {str(symbol): value.subs(BACK) for symbol, value in gauge.point.items()}
     return Prediction(
         mechanism=MECHANISM,
         title="Stationary density under label noise",
@@ -44,21 +47,23 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
         assumptions=(
             Assumption("loss ½(w − y − σξ)² with fresh standard normal ξ at every step, plain SGD", True),
             Assumption("balanced gauge: the noise has contracted all charges to zero", True),
-            Assumption("w keeps the sign it started with (stated for w > 0, with y > 0)", True),
+            Assumption("w keeps the sign it started with; stated for w > 0", True),
+            Assumption(f"{positive_target}: else the noise takes w to 0 and there is no density", True),
             Assumption("stationarity has been reached", True),
         ),
         order="leading order in eta at fixed eta*sigma**2",
         measure="dw on w > 0",
         source="derived here from the step's conditional moments; mechanism as in Ziyin et al. (2402.07193)",
         formulas={
-            MECHANISM: Formula(log_density.subs(back), "log p(w) up to a constant, for w > 0.", predictor, numbers),
-            f"{MECHANISM}_drift": Formula(drift.subs(back), "Mean change of w per step over η.", predictor, numbers),
+            MECHANISM: Formula(log_density.subs(BACK), "log p(w) up to a constant, for w > 0.", predictor, numbers),
+            f"{MECHANISM}_drift": Formula(drift.subs(BACK), "Mean change of w per step over η.", predictor, numbers),
             f"{MECHANISM}_diffusion": Formula(
-                diffusion.subs(back), "Mean squared change of w per step over η.", predictor, numbers
+                diffusion.subs(BACK), "Mean squared change of w per step over η.", predictor, numbers
             ),
             f"{MECHANISM}_gauge": Formula(point, "The balanced point over w > 0.", predictor),
         },
         parametrization=name,
+        notes=() if gamma else ("Z makes the density integrate to 1",),
     )
 
 
@@ -100,11 +105,23 @@ def _in_gauge(expression: sp.Expr, gauge: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
 
 def zero_flux_log_density(drift: sp.Expr, diffusion: sp.Expr) -> sp.Expr:
     """log p with a p = ½ (b p)' for drift a and diffusion b, both sums of powers of w > 0; up to a constant."""
-    exponent = sp.integrate(sp.expand(sp.powsimp(sp.expand(2 * drift / diffusion))), POSITIVE)
-    if exponent.has(sp.Integral):
-        raise DerivationError("the zero-flux condition has no closed solution for this drift and diffusion")
+    if diffusion.subs(POSITIVE, 0) != 0:
+        raise DerivationError("the noise does not stop at w = 0, so that w changes sign: no density on w > 0 alone")
+    ratio = sp.expand(sp.powsimp(sp.expand(2 * drift / diffusion)))
+    exponent = sp.Add(*(_power_primitive(term) for term in sp.Add.make_args(ratio)))
     total = sp.expand(exponent - sp.expand_log(sp.log(diffusion), force=True))
     return total.as_independent(POSITIVE, as_Add=True)[1]
+
+
+def _power_primitive(term: sp.Expr) -> sp.Expr:
+    coefficient, power = term.as_independent(POSITIVE)
+    base, exponent = power.as_base_exp()
+    if base != POSITIVE and power != 1:
+        raise DerivationError("the zero-flux condition has no closed solution for this drift and diffusion")
+    exponent = exponent if base == POSITIVE else sp.S.Zero
+    if exponent == -1:
+        return coefficient * sp.log(POSITIVE)
+    return coefficient * POSITIVE ** (exponent + 1) / (exponent + 1)
 
 
 def generalized_gamma(log_density: sp.Expr) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:
@@ -123,23 +140,21 @@ def _split(log_density: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     return logarithmic, sp.expand(log_density - logarithmic * sp.log(POSITIVE))
 
 
-def _relations(
-    log_density: sp.Expr, gamma: tuple[sp.Expr, sp.Expr, sp.Expr] | None, back: dict[sp.Symbol, sp.Expr]
-) -> list[sp.Eq]:
+def _relations(log_density: sp.Expr, gamma: tuple[sp.Expr, sp.Expr, sp.Expr] | None) -> list[sp.Eq]:
     """The density, and its mean and variance where they are closed."""
     logarithmic, power_terms = _split(log_density)
     shape = POSITIVE**logarithmic * sp.exp(power_terms)
     probability = sp.Function("p")(PREDICTOR)
     if gamma is None:
-        return [sp.Eq(probability, (shape / sp.Symbol("Z", positive=True)).subs(back))]
+        return [sp.Eq(probability, (shape / sp.Symbol("Z", positive=True)).subs(BACK))]
     a, b, c = gamma
     index = sp.expand((a + 1) / c)
     normalizer = sp.gamma(index) / (c * b**index)
     mean, second = (_gamma_ratio(index, order / c) * b ** (-order / c) for order in (sp.Integer(1), sp.Integer(2)))
     return [
-        sp.Eq(probability, (shape / normalizer).subs(back)),
-        sp.Eq(sp.Function("E")(PREDICTOR), sp.expand(mean).subs(back)),
-        sp.Eq(sp.Function("Var")(PREDICTOR), sp.factor(sp.expand(second - mean**2)).subs(back)),
+        sp.Eq(probability, (shape / normalizer).subs(BACK)),
+        sp.Eq(sp.Function("E")(PREDICTOR), sp.expand(mean).subs(BACK)),
+        sp.Eq(sp.Function("Var")(PREDICTOR), sp.factor(sp.expand(second - mean**2)).subs(BACK)),
     ]
 
 

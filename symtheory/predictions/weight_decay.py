@@ -16,15 +16,14 @@ MECHANISM = "weight_decay"
 def weight_decay(model: ElementwiseModel, name: str) -> Prediction:
     """R(w) = min ‖θ‖² over φ(θ) = w, reached where the moment map vanishes.
 
-    Raises ``DerivationError`` where no closed minimum exists. Source: THEORY of moment maps (Kempf and Ness); the
-    statement for factorized models as in Kunin et al. 2020 (2012.04728).
+    Raises ``DerivationError`` where no closed minimum exists. Derived here; for the decay of charges that takes
+    training there see Kunin et al. 2020 (2012.04728).
     """
     norm = sp.Add(*(symbol**2 for symbol in model.coordinates))
     minimum = fibre_minimum(model, norm)
     penalty = minimum.value_everywhere
     loss, regularizer = sp.Function("L")(PREDICTOR), sp.Function("R")(PREDICTOR)
     theta = dict(zip(map(str, model.coordinates), model.coordinates, strict=True))
-    domain = "every real w" if minimum.symmetric else "w > 0"
     return Prediction(
         mechanism=MECHANISM,
         title="Weight decay on a fibre",
@@ -34,17 +33,19 @@ def weight_decay(model: ElementwiseModel, name: str) -> Prediction:
         ),
         observable="end point of gradient descent with weight decay: its predictor, its norm, its charges",
         assumptions=(
-            Assumption(f"formula for {domain}; the penalty is summed over coordinates", False),
-            Assumption("gradient descent with weight decay has reached a stationary point with w ≠ 0 or w = 0", True),
-            Assumption("the end point is a minimum over its own fibre: all charges vanish there", True),
+            Assumption("gradient descent with weight decay λ > 0 has reached a stationary point of L + λ‖θ‖²/2", True),
+            Assumption("all charges vanish there, so that it is a minimum over its own fibre", True),
         ),
         order="exact at stationary points, for any step size",
-        source="minimum over a fibre at the zero of the moment map; for products of factors cf. Kunin et al. 2020 "
-        "(2012.04728)",
+        source="derived here from the minimum over a fibre; for the decay of charges Kunin et al. 2020 (2012.04728)",
         formulas={
             MECHANISM: Formula(penalty, "R(w), the smallest ‖θ‖² on the fibre of w.", {"w": PREDICTOR}),
             f"{MECHANISM}_slope": Formula(minimum.slope_everywhere, "R'(w) where w ≠ 0.", {"w": PREDICTOR}),
             f"{MECHANISM}_norm": Formula(norm, "‖θ‖² of one coordinate.", {}, {}, {"point": theta}),
         },
         parametrization=name,
+        notes=(
+            "R is the smallest ‖θ‖² on the fibre of w, so that decay adds λ/2 Σ_j R(w_j) to the loss of w",
+            f"R(w) is stated for {minimum.domain}; the second relation holds where w ≠ 0",
+        ),
     )

@@ -36,6 +36,18 @@ def annihilating_matrices(model: ElementwiseModel) -> tuple[sp.ImmutableMatrix, 
     return tuple(basis)
 
 
+def has_independent_partials(model: ElementwiseModel) -> bool:
+    """Whether no constant combination of the ∂φ/∂θ_i of a polynomial vanishes.
+
+    Then every linear symmetry of all coordinates together acts on each coordinate by itself: a field on coordinate i
+    that is linear in the parameters θ_j of another would need ∇φ(θ_i)·(A θ_j) = 0 for all θ_i and θ_j.
+    """
+    partials = [sp.Poly(entry, *model.coordinates) for entry in model.gradient()]
+    monomials = sorted({monomial for partial in partials for monomial in partial.monoms()})
+    rows = [[partial.coeff_monomial(monomial) for partial in partials] for monomial in monomials]
+    return bool(sp.Matrix(rows).rank() == model.dimension)
+
+
 def _symmetry_equations(k: int) -> list[list[sp.Integer]]:
     rows = []
     for i in range(k):

@@ -34,6 +34,11 @@ class CoordinatewiseGroup(Factor):
         return f"coordinates of ({', '.join(self.shapes)})"
 
     @property
+    def scalings(self) -> tuple[dict[str, sp.Rational], ...]:
+        diagonal = [matrix.diagonal() for matrix in self.matrices if matrix.is_diagonal()]
+        return tuple(dict(zip(self.shapes, entries, strict=True)) for entries in diagonal)
+
+    @property
     def dimension(self) -> sp.Expr:
         return len(self.matrices) * element_count(next(iter(self.shapes.values())))
 
@@ -71,9 +76,7 @@ class CoordinatewiseGroup(Factor):
         theta = sp.Matrix(self.coordinates)
         symmetric = [matrix for matrix in self.matrices if matrix.is_symmetric()]
         names = [self.name] if len(symmetric) == 1 else [f"{self.name}_{i + 1}" for i in range(len(symmetric))]
-        return {
-            name: sp.expand((theta.T * matrix * theta)[0]) for name, matrix in zip(names, symmetric, strict=True)
-        }
+        return {name: sp.expand((theta.T * matrix * theta)[0]) for name, matrix in zip(names, symmetric, strict=True)}
 
 
 def _exponential(t: Any, matrix: sp.ImmutableMatrix) -> sp.Matrix:

@@ -17,11 +17,11 @@ from symtheory.symmetry.factor import Factor
 class EdgeGroup(Factor):
     """A change of basis g of R^h, absorbed by one axis each of the parameters around the edge.
 
-    axes: parameter → (axis, exponent): the axis is moved by g^exponent, where a negative exponent of a GL element
+    axes: (parameter, axis) → exponent: that axis is moved by g^exponent, where a negative exponent of a GL element
     means the contragredient (g⁻¹)ᵀ; size: h; kind_of_group: "GL", "O" or "rescaling" (positive diagonal).
     """
 
-    axes: Mapping[str, tuple[int, sp.Rational]]
+    axes: Mapping[tuple[str, int], sp.Rational]
     size: Size
     kind_of_group: str
 
@@ -31,13 +31,21 @@ class EdgeGroup(Factor):
 
     @property
     def lives_on(self) -> str:
-        ends = [f"{name} axis {axis}" for name, (axis, _) in self.axes.items()]
-        return f"edge R^{self.size} ({', '.join(ends)})"
+        return f"edge R^{self.size} ({', '.join(f'{name} axis {axis}' for name, axis in self.axes)})"
 
     @property
     def dimension(self) -> sp.Expr:
         h = self.size
         return {"GL": h**2, "O": h * (h - 1) / 2, "rescaling": h}[self.kind_of_group]
+
+    @property
+    def scalings(self) -> tuple[dict[str, sp.Rational], ...]:
+        if self.kind_of_group == "O":
+            return ()
+        total: dict[str, sp.Rational] = {}
+        for (name, _), exponent in self.axes.items():
+            total[name] = total.get(name, sp.Integer(0)) + exponent
+        return (total,)
 
     @property
     def element(self) -> sp.MatrixSymbol:
@@ -47,21 +55,22 @@ class EdgeGroup(Factor):
     @property
     def generators(self) -> tuple[dict[str, Any], ...]:
         """X_A for an arbitrary A of the Lie algebra (h×h; antisymmetric for O, diagonal for rescalings)."""
-        field = {}
-        for name, (axis, exponent) in self.axes.items():
+        field: dict[str, Any] = {}
+        for (name, axis), exponent in self.axes.items():
             matrix = self.element if exponent > 0 or self.kind_of_group == "rescaling" else self.element.T
             factor = exponent * matrix if self.kind_of_group == "rescaling" else sp.sign(exponent) * matrix
-            symbol = self._matrix_symbol(name)
-            field[name] = factor * symbol if axis == 0 else symbol * factor.T
+            change = _along(axis, factor, self._matrix_symbol(name))
+            field[name] = field[name] + change if name in field else change
         return (field,)
 
     def act(self, g: Any, point: Mapping[str, Any]) -> dict[str, Any]:
         """g: an h×h matrix expression; ``point``: parameter → matrix expression."""
         moved = dict(point)
-        for name, (axis, exponent) in self.axes.items():
+        for (name, axis), exponent in self.axes.items():
+            self._require_matrix(name)
             power = g if exponent == 1 else g**exponent
             left = power if exponent > 0 or self.kind_of_group == "rescaling" else power.T
-            moved[name] = left * point[name] if axis == 0 else point[name] * left.T
+            moved[name] = _along(axis, left, moved[name])
         return moved
 
     @property
@@ -70,17 +79,25 @@ class EdgeGroup(Factor):
         if self.kind_of_group == "O":
             return {}
         total = sp.ZeroMatrix(self.size, self.size)
-        for name, (axis, exponent) in self.axes.items():
+        for (name, axis), exponent in self.axes.items():
             symbol = self._matrix_symbol(name)
             gram = symbol * symbol.T if axis == 0 else symbol.T * symbol
             sign = exponent if self.kind_of_group == "rescaling" else sp.sign(exponent)
             total = total + sign * gram
-        leading = next(iter(self.axes.values()))[1]
+        leading = next(iter(self.axes.values()))
         total = total if leading > 0 else -total
         charge = sp.DiagonalMatrix(total) if self.kind_of_group == "rescaling" else total
         return {self.name: charge}
 
     def _matrix_symbol(self, name: str) -> sp.MatrixSymbol:
+        self._require_matrix(name)
+        return self.symbol(name)
+
+    def _require_matrix(self, name: str) -> None:
         if len(self.shapes[name]) > 2:
             raise CalculusError(f"'{name}' has more than two axes: no matrix expression of this factor")
-        return self.symbol(name)
+
+
+def _along(axis: int, matrix: Any, symbol: Any) -> Any:
+    """The matrix applied along an axis of another matrix."""
+    return matrix * symbol if axis == 0 else symbol * matrix.T

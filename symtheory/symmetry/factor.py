@@ -56,6 +56,11 @@ class Factor(ABC):
     def charges(self) -> dict[str, Any]:
         """Conserved quantities of gradient flow (moment map), by name; empty when there is none."""
 
+    @property
+    def scalings(self) -> tuple[dict[str, sp.Rational], ...]:
+        """The rescalings of whole parameters by one number that the group contains: parameter → exponent."""
+        return ()
+
     def symbol(self, parameter: str) -> Any:
         """The parameter as it enters ``generators`` and ``charges``."""
         shape = self.shapes[parameter]

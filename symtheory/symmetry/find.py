@@ -10,7 +10,8 @@ import sympy as sp
 from symtheory.errors import CalculusError
 from symtheory.graph.action import ActionSystem, Form, Unknown
 from symtheory.graph.computation_graph import ComputationGraph
-from symtheory.symmetry.coordinatewise_algebra import annihilating_matrices
+from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.symmetry.coordinatewise_algebra import annihilating_matrices, has_independent_partials
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.edge_group import EdgeGroup
 from symtheory.symmetry.factor import Factor
@@ -27,47 +28,76 @@ def find_symmetries(graph: ComputationGraph) -> SymmetryGroup:
     solved for exactly besides, which adds those that mix parameters (u² − v² is preserved by hyperbolic rotations).
     """
     system = propagate(graph)
-    coordinatewise = _coordinatewise(graph, system)
-    edges = _edge_groups(graph, system, coordinatewise)
-    factors = [*edges, *coordinatewise]
-    factors += _scalings(graph, system, factors)
-    return SymmetryGroup(tuple(_named(factors)), tuple(dict.fromkeys(system.blocked_by)))
-
-
-def _coordinatewise(graph: ComputationGraph, system: ActionSystem) -> list[Factor]:
-    unknowns: list[Unknown] = [(name, None) for name in graph.parameters]
-    solutions = solve_forms(system.diagonal_equations, unknowns)
     try:
         model = graph.elementwise
     except CalculusError:
-        return [
-            CoordinatewiseGroup("", {name: graph.parameters[name] for name, _ in form}, (_diagonal(form),))
-            for form in solutions
-        ]
-    matrices = annihilating_matrices(model)
-    if matrices is None or len(matrices) <= len(solutions):
-        matrices = tuple(_diagonal(form, unknowns) for form in solutions)
+        factors = _axis_and_scale_factors(graph, system)
+    else:
+        factors = _factors_of_one_coordinate(graph, model, system)
+    return SymmetryGroup(tuple(_named(factors)), tuple(dict.fromkeys(system.blocked_by)))
+
+
+def _factors_of_one_coordinate(graph: ComputationGraph, model: ElementwiseModel, system: ActionSystem) -> list[Factor]:
+    """A rescaling along an axis acts on each coordinate by itself: there are no other factors than coordinatewise."""
+    unknowns: list[Unknown] = [(name, None) for name in graph.parameters]
+    matrices = tuple(_diagonal(form, unknowns) for form in solve_forms(system.diagonal_equations, unknowns))
+    exact = annihilating_matrices(model)
+    if exact is not None:
+        matrices = exact if len(exact) > len(matrices) else matrices
+        system.blocked_by[:] = (
+            [] if has_independent_partials(model) else ["dependent partial derivatives (fields that mix coordinates)"]
+        )
     if not matrices:
         return []
-    quadratic = model.predictor.is_polynomial() and sp.Poly(model.predictor, *model.coordinates).total_degree() == 2
-    return [CoordinatewiseGroup("", dict(graph.parameters), matrices, bool(quadratic))]
+    quadratic = exact is not None and sp.Poly(model.predictor, *model.coordinates).total_degree() == 2
+    return [CoordinatewiseGroup("", dict(graph.parameters), matrices, quadratic)]
 
 
-def _diagonal(form: Form, unknowns: Sequence[Unknown] | None = None) -> sp.ImmutableMatrix:
-    entries = [form.get(unknown, sp.Integer(0)) for unknown in unknowns or form]
-    return sp.ImmutableMatrix(sp.diag(*entries))
+def _axis_and_scale_factors(graph: ComputationGraph, system: ActionSystem) -> list[Factor]:
+    solutions = solve_forms(system.diagonal_equations, [(name, None) for name in graph.parameters])
+    factors: list[Factor] = [
+        CoordinatewiseGroup("", {name: graph.parameters[name] for name, _ in form}, (_diagonal(form, list(form)),))
+        for form in solutions
+    ]
+    factors += _edge_groups(
+        graph, system, [{name: exponent for (name, _), exponent in form.items()} for form in solutions]
+    )
+    return factors + _scalings(graph, system, factors)
 
 
-def _edge_groups(graph: ComputationGraph, system: ActionSystem, coordinatewise: Sequence[Factor]) -> list[Factor]:
+def _diagonal(form: Form, unknowns: Sequence[Unknown]) -> sp.ImmutableMatrix:
+    return sp.ImmutableMatrix(sp.diag(*(form.get(unknown, sp.Integer(0)) for unknown in unknowns)))
+
+
+def _edge_groups(
+    graph: ComputationGraph, system: ActionSystem, coordinatewise: Sequence[Mapping[str, sp.Rational]]
+) -> list[Factor]:
+    """Changes of basis along axes, without the rescalings that coordinatewise factors contain already."""
     unknowns: list[Unknown] = [(name, axis) for name, shape in graph.parameters.items() for axis in range(len(shape))]
     factors: list[Factor] = []
     for group in connected_unknowns(system.axis_equations, unknowns):
         equations = [form for form in system.axis_equations if set(form) <= set(group)]
+        found = _rescalings_along(group, coordinatewise)
         for kind, form in _solve_component(group, equations, system):
+            vector = [form.get(unknown, sp.Integer(0)) for unknown in group]
             factor = _edge_factor(graph, kind, form)
-            if not _is_coordinatewise(factor, coordinatewise):
-                factors.append(factor)
+            if (kind == "rescaling" or factor.size == 1) and is_in_span(vector, found):
+                continue
+            found.append(vector)
+            factors.append(factor)
     return factors
+
+
+def _rescalings_along(
+    group: Sequence[Unknown], coordinatewise: Sequence[Mapping[str, sp.Rational]]
+) -> list[list[sp.Rational]]:
+    """Coordinatewise rescalings of parameters that each have one axis in the group, as vectors over the group."""
+    names = [name for name, _ in group]
+    return [
+        [exponents.get(name, sp.Integer(0)) for name in names]
+        for exponents in coordinatewise
+        if all(names.count(name) == 1 for name in exponents)
+    ]
 
 
 def _solve_component(
@@ -76,43 +106,36 @@ def _solve_component(
     """Which matrices may act on the axes of a connected set of unknowns: kind and exponents of each solution."""
     diagonal = any(unknown in system.diagonal_axes for unknown in group)
     orthogonal = any(unknown in system.orthogonal_axes for unknown in group)
-    general = all(len(form) == 2 and all(abs(c) == 1 for c in form.values()) for form in equations)
-    self_dual = all(abs(c) == (2 if len(form) == 1 else 1) for form in equations for c in form.values())
-    if not diagonal and not general and self_dual and all(len(form) <= 2 for form in equations):
-        orthogonal = True  # A + A = 0 in forms reads A = −Aᵀ: the contraction of a tensor with itself
-        general = True
-    if orthogonal:
-        return [] if diagonal or not general else [("O", dict.fromkeys(group, sp.Integer(1)))]
-    kind = "GL" if general and not diagonal else "rescaling"
-    return [(kind, form) for form in solve_forms(equations, group)]
+    # Two axes that meet are contragredient or equal: an orthogonal matrix is both, and {A: 2} reads A = −Aᵀ, the
+    # contraction of a tensor with itself.
+    paired = all(len(form) == 2 and all(abs(c) == 1 for c in form.values()) for form in equations)
+    self_dual = all(
+        abs(c) == (2 if len(form) == 1 else 1) and len(form) <= 2 for form in equations for c in form.values()
+    )
+    if diagonal and orthogonal:
+        return []
+    if diagonal or not self_dual:
+        return [] if orthogonal else [("rescaling", form) for form in solve_forms(equations, group)]
+    general: list[tuple[str, Form]] = [("GL", form) for form in solve_forms(equations, group)] if paired and not orthogonal else []
+    return general or [("O", dict.fromkeys(group, sp.Integer(1)))]
 
 
-def _edge_factor(graph: ComputationGraph, kind: str, form: Form) -> Factor:
+def _edge_factor(graph: ComputationGraph, kind: str, form: Form) -> EdgeGroup:
     (first_name, first_axis), *_ = form
     size = graph.parameters[first_name][first_axis or 0]
     leading = form[(first_name, first_axis)]
     sign = -1 if kind == "GL" and leading > 0 else 1  # the published convention G A⁻¹, H Aᵀ
-    axes = {name: (axis or 0, sign * exponent) for (name, axis), exponent in form.items()}
-    return EdgeGroup("", {name: graph.parameters[name] for name in axes}, axes, size, kind)
-
-
-def _is_coordinatewise(factor: Factor, coordinatewise: Sequence[Factor]) -> bool:
-    """Whether a rescaling along one axis is part of a coordinatewise rescaling that was found already."""
-    if not isinstance(factor, EdgeGroup) or len({axis for axis, _ in factor.axes.values()}) > 1:
-        return False
-    names = sorted({name for other in coordinatewise for name in other.shapes} | set(factor.axes))
-    found = [_scalar_weights(vector, names) for other in coordinatewise for vector in _scalar_parts(other)]
-    own = {name: exponent for name, (_, exponent) in factor.axes.items()}
-    return is_in_span(_scalar_weights(own, names), found)
+    axes = {(name, axis or 0): sign * exponent for (name, axis), exponent in form.items()}
+    return EdgeGroup("", {name: graph.parameters[name] for name, _ in axes}, axes, size, kind)
 
 
 def _scalings(graph: ComputationGraph, system: ActionSystem, factors: Sequence[Factor]) -> list[Factor]:
     names = list(graph.parameters)
-    found = [_scalar_weights(part, names) for factor in factors for part in _scalar_parts(factor)]
+    found = [_weights(part, names) for factor in factors for part in factor.scalings]
     scalings: list[Factor] = []
     for form in solve_forms(system.scale_equations, [(name, None) for name in names]):
         exponents = {name: exponent for (name, _), exponent in form.items()}
-        weights = _scalar_weights(exponents, names)
+        weights = _weights(exponents, names)
         if not is_in_span(weights, found):
             found.append(weights)
             shapes = {name: graph.parameters[name] for name in exponents}
@@ -120,21 +143,8 @@ def _scalings(graph: ComputationGraph, system: ActionSystem, factors: Sequence[F
     return scalings
 
 
-def _scalar_weights(exponents: Mapping[str, sp.Rational], names: Sequence[str]) -> list[sp.Rational]:
+def _weights(exponents: Mapping[str, sp.Rational], names: Sequence[str]) -> list[sp.Rational]:
     return [exponents.get(name, sp.Integer(0)) for name in names]
-
-
-def _scalar_parts(factor: Factor) -> list[dict[str, sp.Rational]]:
-    """The common rescalings of whole parameters that a factor contains: parameter → exponent."""
-    if isinstance(factor, EdgeGroup):
-        return [] if factor.kind == "O" else [{name: exponent for name, (_, exponent) in factor.axes.items()}]
-    if isinstance(factor, CoordinatewiseGroup):
-        return [
-            dict(zip(factor.shapes, matrix.diagonal(), strict=True))
-            for matrix in factor.matrices
-            if matrix.is_diagonal()
-        ]
-    return []
 
 
 def _named(factors: Sequence[Factor]) -> list[Factor]:

@@ -14,7 +14,7 @@ from symtheory.symmetry.factor import Factor
 
 @dataclass(frozen=True)
 class SymmetryGroup:
-    """Direct product of the factors found.
+    """The group that the factors found generate; they commute, and meet at most in rescalings of whole parameters.
 
     lower_bound: reasons why more may exist (operations through which kinds of change pass that were not searched);
     empty when every operation gave a complete answer for linear actions.
@@ -38,7 +38,11 @@ class SymmetryGroup:
 
     @property
     def dimension(self) -> sp.Expr:
-        return sp.Add(*(factor.dimension for factor in self.factors))
+        """Dimension of the group that the factors generate: what two of them share is a rescaling, counted once."""
+        names = sorted({name for factor in self.factors for name in factor.shapes})
+        scalings = [[part.get(name, 0) for name in names] for factor in self.factors for part in factor.scalings]
+        shared = len(scalings) - sp.Matrix(scalings).rank() if scalings else 0
+        return sp.Add(*(factor.dimension for factor in self.factors), -shared)
 
     @property
     def charges(self) -> dict[str, Any]:

@@ -26,6 +26,10 @@ class Scaling(Factor):
         return f"({', '.join(self.exponents)}) as wholes"
 
     @property
+    def scalings(self) -> tuple[dict[str, sp.Rational], ...]:
+        return (dict(self.exponents),)
+
+    @property
     def dimension(self) -> sp.Expr:
         return sp.Integer(1)
 

@@ -40,9 +40,7 @@ def weight_coordinates(model: ElementwiseModel) -> WeightCoordinates:
     rows = sorted(_joint_eigenrows(generators, model.dimension), key=_reading_order)
     matrix = sp.Matrix(rows)
     symbols = tuple(sp.Symbol(f"p{index}", real=True) for index in range(1, model.dimension + 1))
-    weights = tuple(
-        tuple(_eigenvalue(sp.Matrix([row]), generator) for row in rows) for generator in generators
-    )
+    weights = tuple(tuple(_eigenvalue(sp.Matrix([row]), generator) for row in rows) for generator in generators)
     return WeightCoordinates(
         symbols,
         sp.ImmutableMatrix(matrix),

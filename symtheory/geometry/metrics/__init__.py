@@ -10,9 +10,7 @@ from symtheory.geometry.metrics.metric_family import MetricFamily
 from symtheory.geometry.metrics.mixed import Mixed
 from symtheory.geometry.metrics.pullback import Pullback
 
-METRICS: dict[str, type[MetricFamily]] = {
-    family.name: family for family in (Euclidean, Invariant, Mixed, Pullback)
-}
+METRICS: dict[str, type[MetricFamily]] = {family.name: family for family in (Euclidean, Invariant, Mixed, Pullback)}
 
 
 def find_metric(metric: str | MetricFamily) -> MetricFamily:

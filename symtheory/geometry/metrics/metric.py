@@ -35,7 +35,11 @@ class Metric(MetricFamily):
 
     @classmethod
     def from_quadratic_form(
-        cls, form: sp.Expr, coordinates: Sequence[sp.Symbol], velocities: Sequence[sp.Symbol], name: str = "custom"
+        cls,
+        form: sp.Expr,
+        coordinates: Sequence[sp.Symbol],
+        velocities: Sequence[sp.Symbol],
+        name: str = "custom",
     ) -> Metric:
         """The metric g with form = Σ g_ij ξ_i ξ_j, for velocities ξ in the order of the coordinates.
 
@@ -44,7 +48,9 @@ class Metric(MetricFamily):
         matrix = sp.hessian(form, list(velocities)) / 2
         rebuilt = (sp.Matrix([velocities]) * matrix * sp.Matrix(velocities))[0]
         if matrix.free_symbols & set(velocities) or sp.expand(form - rebuilt) != 0:
-            raise MetricError(f"{form} is not a quadratic form in {', '.join(map(str, velocities))}: write Σ g_ij ξ_i ξ_j")
+            raise MetricError(
+                f"{form} is not a quadratic form in {', '.join(map(str, velocities))}: write Σ g_ij ξ_i ξ_j"
+            )
         return cls(matrix, coordinates, name)
 
     def on(self, model: ElementwiseModel) -> sp.ImmutableMatrix:
@@ -54,5 +60,7 @@ class Metric(MetricFamily):
         """
         own, wanted = ([str(symbol) for symbol in symbols] for symbols in (self.coordinates, model.coordinates))
         if own != wanted:
-            raise MetricError(f"the metric {self.name!r} is in {own} but the parameters are {wanted}: rename or reorder")
+            raise MetricError(
+                f"the metric {self.name!r} is in {own} but the parameters are {wanted}: rename or reorder"
+            )
         return self.matrix.xreplace(dict(zip(self.coordinates, model.coordinates, strict=True)))

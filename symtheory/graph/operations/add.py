@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
+from symtheory.errors import CalculusError
 from symtheory.graph.action import Action, ActionSystem
 from symtheory.graph.operation import Elementwise
 from symtheory.graph.operations.stretch import hold_stretched_axes
@@ -31,6 +32,8 @@ class Add(Elementwise):
         return sp.Add(*operands)
 
     def matrix(self, *operands: Any) -> Any:
+        if len({isinstance(operand, sp.MatrixExpr) for operand in operands}) > 1:
+            raise CalculusError("a matrix plus a number has no matrix-expression meaning: bind small sizes instead")
         return operands[0] + operands[1]
 
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:

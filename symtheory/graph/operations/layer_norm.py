@@ -55,9 +55,9 @@ class LayerNorm(RowWise):
         return Action((ZERO,) * len(shapes[0]))
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
-        if tangents[0] is None:
+        z, dz = operands[0], tangents[0]
+        if dz is None:
             return None
-        (z,), (dz,) = operands, tangents
         size = z.shape[-1]
         column = (*z.shape[:-1], 1)
         centred = z - (z.sum(-1) / size).reshape(*column)

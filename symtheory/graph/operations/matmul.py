@@ -11,7 +11,7 @@ import numpy as np
 from symtheory.errors import ShapeError
 from symtheory.graph.action import Action, ActionSystem, Form, add_forms
 from symtheory.graph.operation import Operation
-from symtheory.graph.shapes import Shape, broadcast, same_size
+from symtheory.graph.shapes import Shape, Size, broadcast, same_size
 
 if TYPE_CHECKING:
     from symtheory.graph.node import Node
@@ -44,22 +44,22 @@ class MatMul(Operation):
 
     def matrix(self, *operands: Any) -> Any:
         left, right = operands
-        return left.T * right if left.shape[1] == 1 and left.shape[0] == right.shape[0] != 1 else left * right
+        if left.shape[1] == 1 and left.shape[0] == right.shape[0] != 1:  # a vector from the left: columns stay columns
+            return right.T * left
+        return left * right
 
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         left, right = operands
-        if len(shapes[0]) == 1 and len(shapes[1]) == 1:
+        ranks = [len(shape) for shape in shapes]
+        if ranks == [1, 1]:
             return f"({left} * {right}).sum(dim=-1)"
-        if len(shapes[0]) == 1:
-            return f"({left}.unsqueeze(-2) @ {right}).squeeze(-2)"
-        if len(shapes[1]) == 1:
-            return f"({left} @ {right}.unsqueeze(-1)).squeeze(-1)"
-        for index, rank in enumerate(map(len, shapes)):
-            missing = max(map(len, shapes)) - rank
-            if missing:
-                operands = [*operands]
-                operands[index] += ".unsqueeze(-3)" * missing
-        return f"{operands[0]} @ {operands[1]}"
+        # Vectors become matrices and matrices get the missing stack axes, so that batch axes never meet stack axes.
+        stack = ".unsqueeze(-3)"
+        left += ".unsqueeze(-2)" * (ranks[0] == 1) + stack * (max(ranks) - max(ranks[0], 2))
+        right += ".unsqueeze(-1)" * (ranks[1] == 1) + stack * (max(ranks) - max(ranks[1], 2))
+        if 1 not in ranks:
+            return f"{left} @ {right}"
+        return f"({left} @ {right}).squeeze({-2 if ranks[0] == 1 else -1})"
 
     def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
         left, right = actions
@@ -75,13 +75,30 @@ class MatMul(Operation):
     def _stack_forms(
         self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]
     ) -> tuple[Form, ...]:
-        """Leading axes are multiplied coordinate by coordinate: their forms add up and must be diagonal."""
-        stacked = [action.axes[:-2] for action, shape in zip(actions, shapes, strict=True) if len(shape) > 2]
-        if not stacked:
-            return ()
-        for form in (form for axes in stacked for form in axes):
-            system.diagonal_axes.update(form)
-        return tuple(add_forms(*forms) for forms in zip(*stacked, strict=True))
+        """What passes along the stack: everything beside an operand without one, else what moves one operand alone."""
+        left, right = (action.axes[:-2] for action in actions)
+        if not left or not right:
+            return left or right
+        return tuple(
+            self._stack_form(system, forms, sizes)
+            for forms, sizes in zip(zip(left, right, strict=True), zip(*shapes, strict=True), strict=False)
+        )
+
+    def _stack_form(self, system: ActionSystem, forms: tuple[Form, Form], sizes: tuple[Size, Size]) -> Form:
+        first, second = forms
+        if (sizes[0] == 1) != (sizes[1] == 1):
+            stretched, passed = (first, second) if sizes[0] == 1 else (second, first)
+            system.vanish_axis(stretched)
+            return passed
+        if first and second:
+            # Each matrix of the stack then has a change of basis of its own on the inner axis, which one form per
+            # axis cannot express; a common factor along the stack is part of those.
+            system.blocked_by.append("matmul (a change of basis of its own for every matrix of a stack)")
+            system.vanish_axis(first)
+            system.vanish_axis(second)
+            return {}
+        system.diagonal_axes.update(first, second)
+        return first or second
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         left = None if tangents[0] is None else tangents[0] @ operands[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import sympy as sp
 
@@ -57,9 +57,9 @@ class Normalize(RowWise):
         return Action((ZERO,) * (len(shapes[0]) - 1) + action.axes[-1:])
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
-        if tangents[0] is None:
+        z, dz = operands[0], tangents[0]
+        if dz is None:
             return None
-        (z,), (dz,) = operands, tangents
         size = z.shape[-1]
         column = (*z.shape[:-1], 1)
         squared = (z * z).sum(-1) * (1 / size if self.mean else 1) + self.eps

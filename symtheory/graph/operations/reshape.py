@@ -47,14 +47,12 @@ class Reshape(Operation):
         rank = len(shapes[0])
         batch = f"{operands[0]}.shape[:-{rank}]" if rank else f"{operands[0]}.shape"
         sizes = "".join(f", {torch_size(size)}" for size in self.sizes)
-        return f"{operands[0]}.reshape(*{batch}{sizes})"
+        return f"{operands[0]}.reshape((*{batch}{sizes or ','}))"
 
     def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
         (action,) = actions
         kept = 0
-        while kept < min(len(shapes[0]), len(self.sizes)) and same_shape(
-            shapes[0][: kept + 1], self.sizes[: kept + 1]
-        ):
+        while kept < min(len(shapes[0]), len(self.sizes)) and same_shape(shapes[0][: kept + 1], self.sizes[: kept + 1]):
             kept += 1
         for form in action.axes[kept:]:
             if form:

@@ -10,7 +10,7 @@ import sympy as sp
 
 from symtheory.graph.action import Action, ActionSystem
 from symtheory.graph.operation import Elementwise, Operation
-from symtheory.graph.shapes import Shape
+from symtheory.graph.shapes import Shape, torch_number
 
 if TYPE_CHECKING:
     from symtheory.graph.node import Node
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scale(Elementwise):
-    """factor · x; every change of basis passes."""
+    """factor · x; every change of basis passes (and leaves nothing behind when the factor is 0)."""
 
     factor: sp.Expr
     name: ClassVar[str] = "scale"
@@ -36,13 +36,11 @@ class Scale(Elementwise):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         if self.factor == -1:
             return f"-{operands[0]}"
-        number = sp.pycode(self.factor if self.factor.free_symbols else self.factor.evalf(17))
-        if self.factor.is_Integer:
-            number = str(int(self.factor))
-        return f"{number} * {operands[0]}" if self.factor.is_Number else f"({number}) * {operands[0]}"
+        number = torch_number(self.factor)
+        return f"{number} * {operands[0]}" if self.factor.is_number else f"({number}) * {operands[0]}"
 
     def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        return actions[0]
+        return actions[0] if self.factor != 0 else Action.trivial(len(shapes[0]))
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0] * self.factor

@@ -8,9 +8,7 @@ from symtheory.graph.action import ZERO, Action, ActionSystem
 from symtheory.graph.shapes import Shape, broadcast
 
 
-def hold_stretched_axes(
-    system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]
-) -> tuple[Action, ...]:
+def hold_stretched_axes(system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> tuple[Action, ...]:
     """The actions with those forms held at zero that live on an axis which broadcasting stretches."""
     target = broadcast(shapes)
     held = []

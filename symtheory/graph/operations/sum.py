@@ -26,11 +26,8 @@ class Sum(Operation):
 
     @staticmethod
     def over(axes: Iterable[int], rank: int) -> Sum:
-        """Axes counted from either end; ``ShapeError`` when one does not exist or comes twice."""
-        negative = tuple(axis - rank if axis >= 0 else axis for axis in axes)
-        if any(not -rank <= axis < 0 for axis in negative) or len(set(negative)) != len(negative):
-            raise ShapeError(f"sum over axes {tuple(axes)} of a node with {rank} axes")
-        return Sum(tuple(sorted(negative)))
+        """Axes counted from either end of a node with ``rank`` axes."""
+        return Sum(tuple(sorted(axis - rank if axis >= 0 else axis for axis in axes)))
 
     @property
     def label(self) -> str:
@@ -38,6 +35,10 @@ class Sum(Operation):
 
     def shape(self, operands: Sequence[Shape]) -> Shape:
         (operand,) = operands
+        rank = len(operand)
+        if any(not -rank <= axis < 0 for axis in self.axes) or len(set(self.axes)) != len(self.axes):
+            named = ", ".join(str(axis + rank) for axis in self.axes)
+            raise ShapeError(f"cannot sum over axes ({named}): the operand has {rank}, counted from 0, each taken once")
         return tuple(size for axis, size in enumerate(operand, -len(operand)) if axis not in self.axes)
 
     def components(self, *operands: np.ndarray) -> np.ndarray:

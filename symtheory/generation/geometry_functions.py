@@ -12,7 +12,7 @@ import sympy as sp
 from symtheory.codegen.arguments import Argument, DictArgument, ScalarArgument
 from symtheory.codegen.function import TorchFunction
 from symtheory.errors import DerivationError
-from symtheory.geometry.elementwise_geometry import ElementwiseGeometry
+from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.parametrization import Parametrization
 from symtheory.predictions.gauge_correction import gauge_correction
@@ -109,34 +109,31 @@ class GeometryFunctions:
 
     def geodesic(self) -> dict[str, str]:
         """Taylor polynomials of order 1 to 3, the closed form where there is one, and the function that chooses."""
-        time = sp.Symbol("t", real=True)
-        arguments = (self.point(), self.tangent("xi"), ScalarArgument("t", time, 1.0, unsqueeze=self.axes))
-        sources = {}
+        geodesic = self.geometry.geodesic()
+        time = ScalarArgument("t", geodesic.time, 1.0, unsqueeze=self.axes)
+        arguments = (self.point(), self.tangent("xi"), time)
+        sources, choices = {}, {}
         for order in (1, 2, 3):
-            taylor = self.geometry.geodesic().taylor(order)
-            results = self._along(taylor, time)
+            name = f"_geodesic_{order}"
             text = f"Geodesic from a point along xi: Taylor polynomial of order {order} in t."
-            sources[f"_geodesic_{order}"] = self._render(f"_geodesic_{order}", arguments, results, text)
-        closed = self.geometry.geodesic()
-        choices = {"1": "_geodesic_1", "2": "_geodesic_2", "3": "_geodesic_3"}
-        if closed.closed_form is not None:
-            which = "every tangent" if closed.kind == "all" else "horizontal tangents"
+            sources[name] = self._render(name, arguments, self._from_here(geodesic.taylor(order), geodesic), text)
+            choices[str(order)] = name
+        if geodesic.closed_form is not None:
+            which = "every tangent" if geodesic.kind == "all" else "horizontal tangents"
             text = f"Geodesic from a point along xi in closed form, for {which}."
-            results = self._along(closed.closed_form, time)
+            results = self._from_here(geodesic.explicit(), geodesic)
             sources["_geodesic_exact"] = self._render("_geodesic_exact", arguments, results, text)
             choices['"exact"'] = "_geodesic_exact"
         sources["geodesic"] = self._geodesic_choice(choices)
         return sources
 
-    def _along(self, curve: Mapping[sp.Symbol, sp.Expr], time: sp.Symbol) -> dict[str, sp.Expr]:
-        geodesic = self.geometry.geodesic()
-        rename = {geodesic.time: time}
-        rename |= dict(zip(geodesic.velocity, self._vector("xi_"), strict=True))
-        return {str(symbol): expression.subs(rename) for symbol, expression in curve.items()}
+    def _from_here(self, curve: Mapping[sp.Symbol, sp.Expr], geodesic: Geodesic) -> dict[str, sp.Expr]:
+        """The curve with the starting values written as the point's own symbols."""
+        here = {initial: symbol for symbol, initial in geodesic.initial.items()}
+        return {str(symbol): expression.xreplace(here) for symbol, expression in curve.items()}
 
     def _geodesic_choice(self, choices: Mapping[str, str]) -> str:
-        closed = '"exact"' in choices
-        exact = '"exact" is the closed form; ' if closed else "no closed form is known; "
+        exact = '"exact" is the closed form; ' if '"exact"' in choices else "no closed form is known; "
         branches = "".join(
             f"    if order == {key}:\n        return {function}(point, xi, t)\n" for key, function in choices.items()
         )
@@ -150,8 +147,8 @@ class GeometryFunctions:
             f"    Source: {QUOTIENT_SOURCE}.\n"
             '    """\n'
             f"{branches}"
-            f"    raise ValueError(f\"order {{order!r}} is not available: choose one of {', '.join(choices)}\")\n"
-        ).replace('one of 1, 2, 3, "exact"', "one of 1, 2, 3, 'exact'")
+            f"    raise ValueError(f'order {{order!r}} is not available: choose one of {', '.join(choices)}')\n"
+        )
 
     def gauge_correction(self) -> str:
         correction = gauge_correction(self.model, list(self.parametrization.conserved().values()))

@@ -1,0 +1,19 @@
+"""The torch layer: train ensembles of generated models, record observables, compare with predictions."""
+
+from __future__ import annotations
+
+from numeric import errors, losses
+from numeric.training import SGD, GradientDescent, Langevin, Optimizer, Runs, Step, observables, train
+
+__all__ = [
+    "SGD",
+    "GradientDescent",
+    "Langevin",
+    "Optimizer",
+    "Runs",
+    "Step",
+    "errors",
+    "losses",
+    "observables",
+    "train",
+]

@@ -1,0 +1,103 @@
+"""What checks read from runs and data; everything that is missing or does not fit becomes a CheckError."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.errors import CheckError
+from numeric.training.configuration import tensors_record
+from numeric.training.model import as_model
+from numeric.training.runs import Runs
+
+
+def step_size(runs: Runs) -> float:
+    """The constant η of a run. CheckError for a schedule."""
+    rate = runs.config["optimizer"]["lr"]
+    if not isinstance(rate, int | float):
+        raise CheckError(f"the check needs a constant step size, and lr was {rate}: train with lr=<number>")
+    return float(rate)
+
+
+def setting(runs: Runs, name: str) -> float:
+    """A numeric option of the run's optimizer; 0 where the optimizer does not have it."""
+    return float(runs.config["optimizer"].get(name) or 0.0)
+
+
+def require_settings(runs: Runs, *, zero: Sequence[str] = (), positive: Sequence[str] = ()) -> None:
+    """CheckError unless the run is (stochastic) gradient descent with these options zero or positive."""
+    name = runs.config["optimizer"]["name"]
+    if name not in ("SGD", "GradientDescent"):
+        raise CheckError(f"the prediction is about SGD or gradient descent, and the run used {name}")
+    for option in zero:
+        if setting(runs, option) != 0:
+            raise CheckError(f"the prediction assumes {option} = 0, and the run had {setting(runs, option):g}")
+    for option in positive:
+        if setting(runs, option) <= 0:
+            raise CheckError(f"the prediction is about {option} > 0, and the run had none")
+
+
+def observable(runs: Runs, name: str) -> Tensor:
+    """A recorded observable, (T, R, ...). CheckError when it was not recorded."""
+    if name not in runs.observables:
+        recorded = ", ".join(sorted(runs.observables)) or "nothing"
+        raise CheckError(f"the check needs the observable {name!r}, and the run recorded {recorded}")
+    return runs.observables[name]
+
+
+def observed_point(runs: Runs, name: str) -> dict[str, Tensor]:
+    """The observable `name` that is a point or gradient: leaves (T, R, *shape)."""
+    return {leaf: observable(runs, f"{name}.{leaf}") for leaf in runs.initial}
+
+
+def predictor_at_end(runs: Runs) -> Tensor:
+    """w = φ(θ) at the end of training, (R, d) float64. CheckError without module or with another shape."""
+    if runs.module is None:
+        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
+    model = as_model(runs.module)
+    if model.inputs:
+        raise CheckError(f"{model.name} has inputs {sorted(model.inputs)}: the check is about linear coefficients")
+    w = model.predictor(runs.final).to(torch.float64)
+    if w.ndim != 2:
+        raise CheckError(f"the predictor has shape {tuple(w.shape)}: the check needs (replicas, coefficients)")
+    return w
+
+
+def data_of(runs: Runs, data: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Tensor]:
+    """The training data in float64, checked to be those of the run. CheckError otherwise."""
+    if data is None:
+        raise CheckError("the check needs the training data: call check(prediction, runs, data)")
+    recorded = runs.config["data"]
+    tensors: dict[str, Tensor] = {}
+    for key in keys:
+        if key not in data:
+            raise CheckError(f"the check needs data[{key!r}], and the data hold {sorted(data)}")
+        leaf = torch.as_tensor(data[key]).detach().cpu()
+        expected = recorded.get(key)
+        if expected is None or tensors_record({key: _cast(leaf, expected["dtype"])})[key] != expected:
+            raise CheckError(f"data[{key!r}] is not what the runs were trained on: pass the same data to both")
+        tensors[key] = leaf.to(torch.float64)
+    return tensors
+
+
+def regression_of(runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
+    """(x, y) of shapes (n, d), (n,) of a linear regression. CheckError for other shapes."""
+    tensors = data_of(runs, data, ("x", "y"))
+    x, y = tensors["x"], tensors["y"]
+    if x.ndim != 2 or y.ndim != 1:
+        raise CheckError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are no linear regression: (n, d) and (n,) are")
+    return x, y
+
+
+def formula(functions: Any, name: str) -> Any:
+    """A function of the prediction. CheckError when the prediction does not have it."""
+    if not hasattr(functions, name):
+        raise CheckError(f"the prediction has no formula {name!r}: it does not belong to this mechanism")
+    return getattr(functions, name)
+
+
+def _cast(leaf: Tensor, dtype: str) -> Tensor:
+    return leaf.to(getattr(torch, dtype)) if leaf.is_floating_point() else leaf

@@ -1,0 +1,44 @@
+"""Verdicts for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from numeric.reporting.wording import SIGNS, number
+
+COLOURS = {"confirmed": "green", "refuted": "bold red", "inconclusive": "yellow"}
+
+
+def verdict_table(verdicts: Iterable[Mapping[str, Any]], title: str | None = None) -> Table:
+    """A rich table of `Verdict.to_json()` records, one row each; a column for "parametrization" where they
+    have it.
+
+    Outcomes carry a sign and a word besides the colour, so that the table reads the same in a pipe.
+    """
+    rows = list(verdicts)
+    named = any("parametrization" in row for row in rows)
+    table = Table(title=title, title_justify="left", header_style="bold")
+    if named:
+        table.add_column("parametrization")
+    table.add_column("mechanism")
+    table.add_column("verdict", no_wrap=True)
+    for heading in ("predicted", "measured", "std. error", "z", "n"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        outcome = row["verdict"]
+        cells = [Text(str(row.get("parametrization", "")))] if named else []
+        cells += [Text(row["mechanism"]), Text(f"{SIGNS[outcome]} {outcome}", style=COLOURS[outcome])]
+        cells += [Text(number(row[key])) for key in ("predicted", "measured")]
+        cells += [Text(number(row[key], 2)) for key in ("standard_error", "z")]
+        table.add_row(*cells, Text(number(row["n"])))
+    return table
+
+
+def verdict_records(verdicts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `check --json` prints: name, outcome and numbers of every verdict, no criterion or details."""
+    keys = ("mechanism", "verdict", "predicted", "measured", "standard_error", "z", "n")
+    return [{key: row[key] for key in keys} for row in verdicts]

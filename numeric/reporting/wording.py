@@ -1,0 +1,13 @@
+"""How outcomes and numbers are written, in the terminal and in the report."""
+
+from __future__ import annotations
+
+# Each outcome has a word, a sign and a colour; the first two survive a print in black and white.
+SIGNS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?"}
+
+
+def number(value: float | int | None, digits: int = 4) -> str:
+    """A number for a table: `digits` significant digits, true minus sign, a dash for None."""
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}".replace("-", "−")

@@ -1,0 +1,62 @@
+"""The batch of a step: all samples, or some drawn with replacement, with or without fresh label noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from numeric.errors import DataError
+from numeric.training.optimizer import Optimizer
+from numeric.training.stream import index_stream, normal_stream
+
+
+class Batches:
+    """Every replica's batch at a step, leaves (R, B, ...).
+
+    B is the optimizer's batch size, drawn with replacement and for each replica by itself, or the number of
+    samples n if that is None. Label noise adds label_noise · N(0, 1) to "y", fresh for each step, sample and
+    replica. Raises DataError if there is label noise and no floating "y".
+    """
+
+    def __init__(self, data: Mapping[str, Tensor], optimizer: Optimizer, *, seed: int, replicas: int) -> None:
+        first = next(iter(data.values()))
+        self.size = optimizer.batch_size or len(first)
+        self._data, self._replicas = data, replicas
+        self._full = {key: leaf.unsqueeze(0).expand(replicas, *leaf.shape) for key, leaf in data.items()}
+        self._index = None
+        if optimizer.batch_size is not None:
+            self._index = index_stream(
+                "minibatch", self.size, len(first), seed=seed, replicas=replicas, device=first.device
+            )
+        self._label_noise = optimizer.label_noise
+        self._noise = None
+        if self._label_noise > 0:
+            target = _floating_target(data)
+            shape = (self.size, *target.shape[1:])
+            self._noise = normal_stream(
+                "label noise", shape, seed=seed, replicas=replicas, dtype=target.dtype, device=target.device
+            )
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """The batch of one step. Leaves of a full batch are expanded, not copied: do not write into them."""
+        batch = dict(self._full) if self._index is None else self._gather(self._index.at(step))
+        if self._noise is not None:
+            batch["y"] = torch.add(batch["y"], self._noise.at(step), alpha=self._label_noise)
+        return batch
+
+    def _gather(self, index: Tensor) -> dict[str, Tensor]:
+        flat = index.reshape(-1)
+        return {
+            key: leaf.index_select(0, flat).view(self._replicas, self.size, *leaf.shape[1:])
+            for key, leaf in self._data.items()
+        }
+
+
+def _floating_target(data: Mapping[str, Tensor]) -> Tensor:
+    if "y" not in data:
+        raise DataError(f"label noise needs a target: the data hold {sorted(data)}, add 'y' or set label_noise=0")
+    if not data["y"].is_floating_point():
+        raise DataError(f"label noise needs a floating target, but data['y'] is {data['y'].dtype}")
+    return data["y"]

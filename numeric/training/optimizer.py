@@ -1,0 +1,57 @@
+"""What every update rule offers to training."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from numeric.training.learning_rate import LearningRate
+from numeric.training.model import Point
+
+
+class Optimizer(ABC):
+    """An update rule θ → θ'. Concrete rules are frozen dataclasses that set these fields.
+
+    lr: step size η or a schedule step -> η. batch_size: samples a step, None for all. label_noise: standard
+    deviation of the noise added to the target. momentum: factor of the velocity. weight_decay: λ, added to
+    the gradient as λθ. draws_noise: whether `update` wants standard normal numbers for every parameter.
+    """
+
+    lr: LearningRate
+    batch_size: int | None = None
+    label_noise: float = 0.0
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    draws_noise: ClassVar[bool] = False
+
+    @abstractmethod
+    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: float, noise: Point | None) -> None:
+        """Move `point`, and `velocity` where there is momentum, in place.
+
+        All leaves are (R, *shape). gradient is that of the batch loss without the decay term; velocity is
+        empty without momentum; noise is None unless draws_noise.
+        """
+
+
+def heavy_ball(
+    point: Point,
+    gradient: Point,
+    velocity: Point,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+) -> None:
+    """In place: m ← μ m + g + λθ, θ ← θ − η m; without momentum θ ← (1 − ηλ) θ − η g."""
+    for name, leaf in point.items():
+        if momentum:
+            leaf_velocity: Tensor = velocity[name]
+            leaf_velocity.mul_(momentum).add_(gradient[name])
+            if weight_decay:
+                leaf_velocity.add_(leaf, alpha=weight_decay)
+            leaf.sub_(leaf_velocity, alpha=learning_rate)
+        else:
+            if weight_decay:
+                leaf.mul_(1 - learning_rate * weight_decay)
+            leaf.sub_(gradient[name], alpha=learning_rate)

@@ -1,0 +1,90 @@
+"""The tensor program of a training run: all that a step needs and no step changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from numeric.errors import DataError, SizeError
+from numeric.training.batches import Batches
+from numeric.training.model import Model, Point
+from numeric.training.optimizer import Optimizer
+from numeric.training.stream import Stream, normal_stream
+
+Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Model, per-sample loss, update rule, batches and, for Langevin, the noise of the parameters.
+
+    shapes: one replica's leaves; seed_gradient: ones (R,), which sum the replicas' losses in the backward
+    pass.
+    """
+
+    model: Model
+    loss: Loss
+    optimizer: Optimizer
+    batches: Batches
+    noise: Stream | None
+    shapes: dict[str, tuple[int, ...]]
+    seed_gradient: Tensor
+
+    def noise_at(self, step: int) -> Point | None:
+        """Standard normal leaves (R, *shape) of one step, or None if the update rule wants none."""
+        if self.noise is None:
+            return None
+        numbers = self.noise.at(step)
+        parts = numbers.split([prod(shape) for shape in self.shapes.values()], dim=1)
+        return {
+            name: part.reshape(len(numbers), *shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+
+def build_program(
+    model: Model, loss: Loss, optimizer: Optimizer, data: dict[str, Tensor], point: Point, seed: int
+) -> Program:
+    """Put the parts together and try the loss once at the starting point.
+
+    Raises DataError if the loss asks for a key that the data lack, SizeError if prediction and data do not
+    fit or the loss is not one number a sample, (R, B).
+    """
+    first = next(iter(point.values()))
+    replicas = len(first)
+    shapes = {name: tuple(leaf.shape[1:]) for name, leaf in point.items()}
+    noise = None
+    if optimizer.draws_noise:
+        count = sum(prod(shape) for shape in shapes.values())
+        noise = normal_stream(
+            "langevin", (count,), seed=seed, replicas=replicas, dtype=first.dtype, device=first.device
+        )
+    batches = Batches(data, optimizer, seed=seed, replicas=replicas)
+    ones = torch.ones(replicas, dtype=first.dtype, device=first.device)
+    program = Program(model, loss, optimizer, batches, noise, shapes, ones)
+    _check_loss(program, point)
+    return program
+
+
+def _check_loss(program: Program, point: Point) -> None:
+    batch = program.batches.at(0)
+    with torch.no_grad():
+        prediction = program.model.predict(point, batch)
+        try:
+            losses = program.loss(prediction, batch)
+        except KeyError as error:
+            raise DataError(f"the loss needs data[{error}], but the data hold {sorted(batch)}") from error
+        except RuntimeError as error:
+            leaves = ", ".join(f"{key} {tuple(leaf.shape)}" for key, leaf in batch.items())
+            raise SizeError(
+                f"the prediction {tuple(prediction.shape)} does not fit the batch ({leaves}): {error}"
+            ) from error
+    expected = (len(program.seed_gradient), program.batches.size)
+    if tuple(losses.shape) != expected:
+        raise SizeError(
+            f"the loss has shape {tuple(losses.shape)}, not {expected} (replicas, samples): return one number a sample"
+        )
