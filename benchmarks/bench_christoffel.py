@@ -1,4 +1,4 @@
-"""Christoffel symbols of the invariant metric Σ du_i²/u_i² + dv_i²/v_i²: symtheory beside einsteinpy and sympy.diffgeom.
+"""Christoffel symbols of the invariant metric Σ du_i²/u_i² + dv_i²/v_i²: symtheory, einsteinpy, sympy.diffgeom.
 
 Every measurement runs in a process of its own, so that no cache is shared and a time limit holds. Reported is the
 time to obtain all symbols, without imports; for symtheory the best of three, for the others one run.
@@ -145,6 +145,7 @@ def measure_all(limit: float, einsteinpy_python: str, console: Console) -> list[
 
 def table(results: list[Measurement]) -> Table:
     """Rows: numbers of coordinates; columns: tools."""
+    from rich.markup import escape
     from rich.table import Table
 
     shown = Table(title="All Christoffel symbols of the invariant metric, seconds")
@@ -155,7 +156,11 @@ def table(results: list[Measurement]) -> Table:
     for size in OWN_SIZES:
         row = {result.tool: result for result in results if result.coordinates == size}
         cells = [
-            "" if tool not in row else row[tool].note if row[tool].seconds is None else f"{row[tool].seconds:.4f}"
+            ""
+            if tool not in row
+            else escape(row[tool].note)
+            if row[tool].seconds is None
+            else f"{row[tool].seconds:.4f}"
             for tool in TOOLS
         ]
         shown.add_row(str(size), str(row["symtheory"].nonzero), *cells)

@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 
 from symtheory.errors import MetricError
-from symtheory.geometry import ChristoffelSymbols
+from symtheory.geometry import ChristoffelSymbols, rational_connection
 
 
 def textbook(
@@ -52,6 +52,19 @@ def test_dense_rational_metric(size: int, denominators: int) -> None:
     x = sp.symbols(f"x:{size}", real=True)
     point = {symbol: sp.Rational(2 * i + 3, i + 5) for i, symbol in enumerate(x)}
     assert_same(random_metric(x, seed=10 * size + denominators, denominators=denominators), x, point)
+
+
+def test_unexpanded_symbols_keep_exact_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With the bound at one term even this determinant counts as long: the ring then only decides which symbols vanish.
+    x = sp.symbols("x:3", real=True)
+    metric = sp.Matrix([[x[0] ** 2 + 3, x[1], 0], [x[1], x[0] + 5, 1], [0, 1, x[2] ** 2 + 1]])
+    point = {symbol: sp.Rational(i + 2, 3) for i, symbol in enumerate(x)}
+    expanded = ChristoffelSymbols(metric, x)
+    monkeypatch.setattr(rational_connection, "EXPANDED_TERMS", 1)
+    assert_same(metric, x, point)
+    unexpanded = ChristoffelSymbols(metric, x)
+    assert set(unexpanded) == set(expanded)
+    assert dict(unexpanded.items()) != dict(expanded.items())
 
 
 def test_long_determinant_is_left_unexpanded() -> None:

@@ -12,7 +12,21 @@ from scipy.integrate import solve_ivp
 from symtheory.errors import DerivationError
 from symtheory.geometry import ElementwiseGeometry, Geodesic, Metric, geometry
 from symtheory.graph.elementwise import ElementwiseModel
-from tests.test_geometry_elementwise import HADAMARD, MODELS, SQUARED, models, quotient_metrics, u, v
+
+u, v = sp.symbols("u v", real=True)
+HADAMARD = ElementwiseModel((u, v), u * v, (sp.diag(1, -1),))
+SQUARED = ElementwiseModel((u, v), u**2 - v**2, (sp.Matrix([[0, 1], [1, 0]]),))
+
+
+def product(k: int) -> ElementwiseModel:
+    factors = sp.symbols(f"u1:{k + 1}", real=True)
+    generators = [sp.diag(*[int(i == j) - int(i == k - 1) for i in range(k)]) for j in range(k - 1)]
+    return ElementwiseModel(factors, sp.Mul(*factors), tuple(generators))
+
+
+MODELS = {"hadamard": HADAMARD, "squared_difference": SQUARED, "depth_3": product(3), "depth_4": product(4)}
+models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
+quotient_metrics = pytest.mark.parametrize("name", ["invariant", "mixed"])
 
 RTOL = 1e-11  # of the integrator; the comparisons below allow two digits more for its accumulated error
 AGREEMENT = 1e-9
@@ -125,6 +139,14 @@ def test_quadrature_without_a_power_law() -> None:
     assert sp.simplify(curve.closed_form[u] - (u_0 + sp.log(1 + xi * t))) == 0
 
 
+def test_without_weights_the_parameters_may_still_decouple() -> None:
+    rotation = ElementwiseModel((u, v), u**2 + v**2, (sp.Matrix([[0, -1], [1, 0]]),))
+    curve = geometry(rotation, Metric(sp.diag(sp.exp(2 * u), v**2), (u, v), "product")).geodesic()
+    (b,) = curve.rates
+    assert curve.kind == "all"
+    assert curve.closed_form[v] == curve.initial[v] * sp.sqrt(1 + 2 * b * curve.time)
+
+
 def test_no_closed_form_says_why() -> None:
     arc = geometry(ElementwiseModel((u,), u + u**3), "pullback").geodesic()
     assert arc.closed_form is None and "no closed inverse" in arc.reason
@@ -164,10 +186,15 @@ def test_second_order_taylor_is_the_christoffel_form() -> None:
 
 
 def test_one_parametrization_is_derived_quickly() -> None:
-    start = time.perf_counter()
-    for name in ("euclidean", "invariant", "mixed"):
-        g = geometry(HADAMARD, name)
-        g.geodesic()
-        if g.is_invariant():
-            _ = g.horizontal_projection
-    assert time.perf_counter() - start < 0.3  # measured 0.06 s cold
+    elapsed = []
+    for _ in range(3):
+        sp.core.cache.clear_cache()
+        start = time.perf_counter()
+        for name in ("euclidean", "invariant", "mixed"):
+            g = geometry(HADAMARD, name)
+            g.geodesic()
+            if g.is_invariant():
+                _ = g.horizontal_projection
+        elapsed.append(time.perf_counter() - start)
+    # The best of three, so that a busy machine does not decide; measured 0.06 s with cold caches.
+    assert min(elapsed) < 0.3

@@ -28,7 +28,6 @@ from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.node import Node
 from symtheory.graph.operations.step import Step
 
-
 # torch.func.jvp loads torch's own decompositions, which are still scripted.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 

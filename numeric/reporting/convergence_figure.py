@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
@@ -15,36 +16,34 @@ from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_fi
 
 
 def draw_convergence(data: Mapping[str, Any]) -> Figure:
-    """Draw {"eta": (k,), "deviation": {label: (k,)}, "expected_slope": float, "title", "xlabel", "ylabel"}.
+    """Draw {"eta": (k,) or {label: (k,)}, "deviation": {label: (k,)}, "expected_slope": float, "title", "xlabel", "ylabel"}.
 
     eta and deviations are positive (zeros and NaN are left out); three or more points get a fitted slope,
     which the legend states. The last three keys are optional text. CheckError when nothing positive is left.
     """
-    eta = np.asarray(data["eta"], dtype=np.float64)
     slope = float(data["expected_slope"])
     figure = new_figure(5.6, 4.0)
     axes = figure.add_subplot()
-    lowest = []
+    drawn: list[tuple[np.ndarray, np.ndarray]] = []
     for k, (label, values) in enumerate(data["deviation"].items()):
-        deviation = np.asarray(values, dtype=np.float64)
+        steps = data["eta"][label] if isinstance(data["eta"], Mapping) else data["eta"]
+        eta, deviation = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
         good = np.isfinite(deviation) & (deviation > 0) & (eta > 0)
         if not good.any():
             continue
-        lowest.append(deviation[good][np.argmin(eta[good])])
-        colour, x = COLOURS[k % len(COLOURS)], eta[good]
-        text = label
-        if good.sum() >= 3:
-            fitted, intercept, error = straight_line(np.log(x), np.log(deviation[good]))
-            text = f"{label}: slope {fitted:.3f} ± {error:.3f}"
-            axes.plot(x, np.exp(intercept + fitted * np.log(x)), color=colour, linewidth=1)
-        axes.plot(x, deviation[good], color=colour, marker=MARKERS[k % len(MARKERS)], linestyle="none", label=text)
-    if not lowest:
+        drawn.append((eta[good], deviation[good]))
+        text = _draw_series(axes, *drawn[-1], label, k)
+        axes.plot(*drawn[-1], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], linestyle="none",
+                  label=text)
+    if not drawn:
         raise CheckError("no deviation is positive and finite, so there is nothing to draw on logarithmic axes")
-    ends = np.array([eta[eta > 0].min(), eta.max()])
-    reference = 0.6 * min(lowest) * (ends / ends[0]) ** slope
+    etas = np.unique(np.concatenate([eta for eta, _ in drawn]))
+    ends = np.array([etas[0], etas[-1]])
+    anchors = [deviation[np.argmin(eta)] * (etas[0] / eta.min()) ** slope for eta, deviation in drawn]
+    reference = 0.6 * min(anchors) * (ends / ends[0]) ** slope
     axes.plot(ends, reference, color=GREY, linestyle="--", linewidth=1, label=f"expected slope {slope:g}")
     axes.set(xscale="log", yscale="log")
-    axes.set_xticks(np.unique(eta[eta > 0]))
+    axes.set_xticks(etas)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(data.get("xlabel", "step size η (dimensionless)"))
@@ -52,3 +51,12 @@ def draw_convergence(data: Mapping[str, Any]) -> Figure:
     axes.set_title(wrapped(data.get("title", "Deviation from the prediction against the step size"), figure))
     legend_below(axes, columns=1)
     return figure
+
+
+def _draw_series(axes: Axes, eta: np.ndarray, deviation: np.ndarray, label: str, k: int) -> str:
+    """The fitted line of three or more points; returns the label, with its slope."""
+    if len(eta) < 3:
+        return label
+    fitted, intercept, error = straight_line(np.log(eta), np.log(deviation))
+    axes.plot(eta, np.exp(intercept + fitted * np.log(eta)), color=COLOURS[k % len(COLOURS)], linewidth=1)
+    return f"{label}: slope {fitted:.3f} ± {error:.3f}"

@@ -13,6 +13,8 @@ from numeric.errors import CheckError
 from numeric.reporting.coefficients_figure import draw_coefficients
 from numeric.reporting.convergence_figure import draw_convergence
 from numeric.reporting.density_figure import draw_density
+from numeric.reporting.extrapolation_figure import draw_extrapolation
+from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.files import write_whole
 from numeric.reporting.graph_figure import draw_graph
@@ -25,6 +27,8 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "convergence": draw_convergence,
     "trajectories": draw_trajectories,
     "density": draw_density,
+    "extrapolation": draw_extrapolation,
+    "fibre": draw_fibre,
     "coefficients": draw_coefficients,
     "residual": draw_residual,
 }

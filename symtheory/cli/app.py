@@ -113,17 +113,14 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Train, and let the runs confirm or refute each prediction; exit status 1 when one is refuted."""
-    from symtheory.cli.battery import run_battery
+    from symtheory.cli.battery import choose, run_battery
 
-    outcome = run_battery(load_parametrization(name), mechanism or [], output, device=device, seed=seed)
-    if as_json:
-        _print_json([verdict.to_json() for verdict in outcome.verdicts])
-    else:
-        from numeric.reporting.table import print_verdicts
-
-        print_verdicts(outcome.verdicts, _console())
-    if any(verdict.verdict == "refuted" for verdict in outcome.verdicts):
-        raise typer.Exit(REFUTED)
+    parametrization = load_parametrization(name)
+    predictions = choose(parametrization, mechanism or [])
+    verdicts = [
+        checked.record for checked in run_battery(parametrization, predictions, output, device=device, seed=seed)
+    ]
+    _show_verdicts(verdicts, as_json)
 
 
 @app.command()
@@ -143,12 +140,25 @@ def report(
     outcome = run_report([load_parametrization(name) for name in chosen], output, device=device, seed=seed)
     if as_json:
         _print_json({"report": str(outcome.path), "verdicts": outcome.verdicts})
+        _exit_for(outcome.verdicts)
     else:
-        from numeric.reporting.table import print_verdicts
-
-        print_verdicts(outcome.verdicts, _console())
         typer.echo(f"Report: {outcome.path}")
-    if any(row["verdict"] == "refuted" for row in outcome.verdicts):
+        _show_verdicts(outcome.verdicts, as_json=False)
+
+
+def _show_verdicts(verdicts: list[dict[str, Any]], as_json: bool) -> None:
+    """Print verdicts; exit status 1 when one is refuted."""
+    from numeric.reporting import verdict_records, verdict_table
+
+    if as_json:
+        _print_json(verdict_records(verdicts))
+    else:
+        _console().print(verdict_table(verdicts))
+    _exit_for(verdicts)
+
+
+def _exit_for(verdicts: list[dict[str, Any]]) -> None:
+    if any(verdict["verdict"] == "refuted" for verdict in verdicts):
         raise typer.Exit(REFUTED)
 
 

@@ -21,7 +21,7 @@ class GeneratedModule:
     """
 
     name: str
-    source: str
+    source: str = field(repr=False)
     omitted: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -35,15 +35,21 @@ class GeneratedModule:
     def save(self, path: str | Path) -> Path:
         """Write the source to ``path`` under a temporary name first, so that no half file is ever seen.
 
-        Raises ``CodegenError`` when the folder does not exist or cannot be written.
+        Raises ``CodegenError`` when the folder does not exist or cannot be written, or ``path`` is a folder.
         """
         target = Path(path)
         try:
             handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.source)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(self.source)
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, target)
+            finally:
+                # After the move there is nothing left to remove; after a failure there is.
+                Path(temporary).unlink(missing_ok=True)
         except OSError as error:
-            raise CodegenError(f"cannot write {target}: {error.strerror}; choose a folder that exists") from None
+            raise CodegenError(
+                f"cannot write {target}: {error.strerror}; name a file in a folder that exists and can be written"
+            ) from None
         return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import linecache
 from types import ModuleType
 
@@ -12,7 +13,9 @@ def load_source(source: str, name: str) -> ModuleType:
     The text is what this package generated, nothing a user passed in. Importing torch happens here, in the
     executed text.
     """
-    filename = f"<generated {name}>"
+    # Part of the file name, so that the lines of two modules of one declaration are not mixed up in tracebacks.
+    digest = hashlib.sha256(source.encode()).hexdigest()[:8]
+    filename = f"<generated {name} {digest}>"
     module = ModuleType(name)
     module.__file__ = filename
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)

@@ -16,6 +16,7 @@ from symtheory.generation.geometry_functions import GeometryFunctions
 from symtheory.generation.header import render_header
 from symtheory.graph.shapes import Shape
 from symtheory.parametrization import Parametrization
+from symtheory.predictions.predictions import MECHANISMS
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.element_names import element_names
 
@@ -25,36 +26,55 @@ if TYPE_CHECKING:
 REFUSALS = (CalculusError, CodegenError, DerivationError, MetricError)
 """Reasons for which one function is left out of a module and named in its header."""
 
-GEOMETRY = ("inner", "norm", "vertical", "project_horizontal", "christoffel_form", "geodesic", "gauge_correction")
+GEOMETRY = (
+    "check_domain",
+    "inner",
+    "norm",
+    "vertical",
+    "project_horizontal",
+    "christoffel_form",
+    "geodesic",
+    "gauge_correction",
+)
 
 
 def generate(parametrization: Parametrization, metric: str | MetricFamily = "mixed") -> GeneratedModule:
     """A module of plain torch functions for a declaration.
 
     Holds ``predictor``, ``act`` and ``conserved``; for coordinatewise graphs also ``inner``, ``norm``, ``vertical``,
-    ``project_horizontal``, ``christoffel_form``, ``geodesic`` and ``gauge_correction`` in the given metric, and the
-    formulas of every prediction. What cannot be generated is listed with its reason in the header and in
+    ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``gauge_correction`` and ``check_domain`` in the given
+    metric, and the formulas of every prediction. What cannot be generated is listed with its reason in the header and in
     ``.omitted``. Raises ``MetricError`` for a metric that is unknown or does not fit.
     """
     assembly = _Assembly({"predictor": render_predictor(parametrization)}, {})
     assembly.attempt("act", lambda: _act(parametrization))
     assembly.attempt("conserved", lambda: _conserved(parametrization))
-    label = metric if isinstance(metric, str) else metric.name
+    label: str | None = metric if isinstance(metric, str) else metric.name
     try:
         geometry = parametrization.geometry(metric)
     except CalculusError as error:
-        assembly.omitted["geometry, predictions"] = str(error)
+        label = None
+        assembly.omitted |= dict.fromkeys((*GEOMETRY, *MECHANISMS), str(error))
     else:
         functions = GeometryFunctions(parametrization, geometry)
         for name in GEOMETRY:
             assembly.attempt(name, getattr(functions, name))
-        for mechanism, prediction in parametrization.predictions().items():
+        for prediction in parametrization.predictions().values():
             for function in prediction.torch_functions():
                 assembly.attempt(function.name, function.render)
-        assembly.omitted.update(parametrization.predictions().not_applicable)
+        assembly.omitted |= parametrization.predictions().not_applicable
     sources, omitted = assembly.sources, assembly.omitted
     text = "\n\n".join([render_header(parametrization, label, sources, omitted), *sources.values()])
     return GeneratedModule(parametrization.name, text, omitted)
+
+
+ELEMENTS = {
+    "GL": "an invertible matrix",
+    "O": "an orthogonal matrix",
+    "rescaling": "a diagonal matrix with positive entries",
+    "scaling": "a positive number",
+}
+"""Kind of a group that acts on whole parameters → what its elements are."""
 
 
 class _Assembly:
@@ -92,12 +112,19 @@ def _is_coordinatewise(parametrization: Parametrization) -> bool:
 
 
 def _conserved(parametrization: Parametrization) -> str:
-    charges = parametrization.conserved()
+    charges = {name: _printable(charge) for name, charge in parametrization.conserved().items()}
     if not charges:
         raise DerivationError("no generator is symmetric, so gradient flow conserves nothing of this kind")
     point, _ = _points(parametrization)
     summary = "Conserved quantities of gradient flow, by name."
     return TorchFunction("conserved", (point,), charges, summary, source="Kunin et al. 2020 (2012.04728)").render()
+
+
+def _printable(charge: Any) -> Any:
+    """A matrix of which the diagonal alone is kept, as a product that torch has."""
+    if isinstance(charge, sp.DiagonalMatrix):
+        return sp.HadamardProduct(sp.Identity(charge.rows), charge.arg)
+    return charge
 
 
 def _act(parametrization: Parametrization) -> str:
@@ -107,6 +134,7 @@ def _act(parametrization: Parametrization) -> str:
     point, moved = _points(parametrization)
     elements: dict[str, Any] = {}
     shapes: dict[str, Shape] = {}
+    meanings: list[str] = []
     for factor in group:
         if isinstance(factor, CoordinatewiseGroup):
             names = [name for name in element_names(group) if name == factor.name or name[:-2] == factor.name]
@@ -114,14 +142,17 @@ def _act(parametrization: Parametrization) -> str:
             elements |= dict(zip(names, symbols, strict=True))
             shapes |= dict.fromkeys(names, next(iter(factor.shapes.values())))
             moved = factor.act(tuple(symbols), moved)
+            meanings.append(f"{', '.join(names)}: Lie algebra coordinates, 0 is the identity")
         else:
             elements[factor.name] = _named_element(factor.element, f"g_{factor.name}")
             moved = factor.act(elements[factor.name], moved)
+            meanings.append(f"{factor.name}: {ELEMENTS[factor.kind]}")
     return TorchFunction(
         "act",
-        (point, DictArgument("g", elements, shapes)),
+        (point, DictArgument("g", elements, shapes, "; ".join(meanings))),
         moved,
-        "The point moved by a group element; coordinatewise factors take Lie algebra coordinates (0 is the identity).",
+        "The point moved by a group element; the predictor stays as it is.",
+        returns="dict with the keys and shapes of point.",
     ).render()
 
 

@@ -12,13 +12,14 @@ import sympy as sp
 from symtheory.codegen.arguments import Argument, DictArgument, ScalarArgument
 from symtheory.codegen.function import TorchFunction
 from symtheory.errors import DerivationError
+from symtheory.codegen.docstring import shape_text
+from symtheory.generation.domain_function import render_check_domain
+from symtheory.generation.geodesic_function import christoffel_rate, render_geodesic
 from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.parametrization import Parametrization
 from symtheory.predictions.gauge_correction import gauge_correction
 from symtheory.symmetry.element_names import element_names
-
-QUOTIENT_SOURCE = "da Silva et al. 2025 (2505.05409)"
 
 
 @dataclass(frozen=True)
@@ -108,23 +109,33 @@ class GeometryFunctions:
         )
 
     def geodesic(self) -> dict[str, str]:
-        """Taylor polynomials of order 1 to 3, the closed form where there is one, and the function that chooses."""
+        """``geodesic``, with what it needs for order 3 and, where there is one, the closed form."""
         geodesic = self.geometry.geodesic()
-        time = ScalarArgument("t", geodesic.time, 1.0, unsqueeze=self.axes)
-        arguments = (self.point(), self.tangent("xi"), time)
-        sources, choices = {}, {}
-        for order in (1, 2, 3):
-            name = f"_geodesic_{order}"
-            text = f"Geodesic from a point along xi: Taylor polynomial of order {order} in t."
-            sources[name] = self._render(name, arguments, self._from_here(geodesic.taylor(order), geodesic), text)
-            choices[str(order)] = name
+        point, xi, acceleration = self.point(), self.tangent("xi"), self.tangent("acceleration")
+        velocity = tuple(self._vector("xi_"))
+        rate = christoffel_rate(
+            self.geometry.christoffel_form(velocity),
+            tuple(self._vector("")),
+            velocity,
+            tuple(self._vector("acceleration_")),
+        )
+        sources = {
+            "_christoffel_rate": self._render(
+                "_christoffel_rate",
+                (point, xi, acceleration),
+                self._tangent_result(sp.Matrix(rate)),
+                "Time derivative of Γ(γ', γ') on a curve γ through the point, with γ' = xi and γ'' = acceleration.",
+            )
+        }
         if geodesic.closed_form is not None:
             which = "every tangent" if geodesic.kind == "all" else "horizontal tangents"
-            text = f"Geodesic from a point along xi in closed form, for {which}."
-            results = self._from_here(geodesic.explicit(), geodesic)
-            sources["_geodesic_exact"] = self._render("_geodesic_exact", arguments, results, text)
-            choices['"exact"'] = "_geodesic_exact"
-        sources["geodesic"] = self._geodesic_choice(choices)
+            sources["_geodesic_exact"] = self._render(
+                "_geodesic_exact",
+                (point, xi, ScalarArgument("t", geodesic.time, 1.0, unsqueeze=self.axes)),
+                self._from_here(geodesic.explicit(), geodesic),
+                f"Geodesic from a point along xi in closed form, for {which}.",
+            )
+        sources["geodesic"] = render_geodesic(self._metric, geodesic, point, xi, self.axes)
         return sources
 
     def _from_here(self, curve: Mapping[sp.Symbol, sp.Expr], geodesic: Geodesic) -> dict[str, sp.Expr]:
@@ -132,23 +143,9 @@ class GeometryFunctions:
         here = {initial: symbol for symbol, initial in geodesic.initial.items()}
         return {str(symbol): expression.xreplace(here) for symbol, expression in curve.items()}
 
-    def _geodesic_choice(self, choices: Mapping[str, str]) -> str:
-        exact = '"exact" is the closed form; ' if '"exact"' in choices else "no closed form is known; "
-        branches = "".join(
-            f"    if order == {key}:\n        return {function}(point, xi, t)\n" for key, function in choices.items()
-        )
-        return (
-            "def geodesic(\n"
-            "    point: dict[str, Tensor], xi: dict[str, Tensor], t: float | Tensor = 1.0, order: int | str = 2\n"
-            ") -> dict[str, Tensor]:\n"
-            f'    """Geodesic of the {self._metric} metric at time t, from a point with velocity xi.\n\n'
-            f"    order: 1, 2 or 3 is a Taylor polynomial in t; {exact}order 2 is\n"
-            "    point + t*xi - t**2/2*christoffel_form(point, xi). ValueError for another order.\n"
-            f"    Source: {QUOTIENT_SOURCE}.\n"
-            '    """\n'
-            f"{branches}"
-            f"    raise ValueError(f'order {{order!r}} is not available: choose one of {', '.join(choices)}')\n"
-        )
+    def check_domain(self) -> dict[str, str]:
+        conditions = [factor for factor in self.geometry.domain_conditions if factor.is_zero is not False]
+        return render_check_domain(self._metric, conditions, self.point())
 
     def gauge_correction(self) -> str:
         correction = gauge_correction(self.model, list(self.parametrization.conserved().values()))
@@ -174,6 +171,6 @@ class GeometryFunctions:
         summed: bool = False,
         source: str = "",
     ) -> str:
-        return TorchFunction(
-            name, arguments, results, summary, sum_axes=self.axes if summed else 0, source=source
-        ).render()
+        returns = "dict with the keys and shapes of point." if isinstance(results, Mapping) else f"tensor {shape_text(())}."
+        sum_axes = self.axes if summed else 0
+        return TorchFunction(name, arguments, results, summary, sum_axes, returns, source).render()

@@ -49,7 +49,8 @@ def check_domain(
             if evaluate(*values) == 0:
                 where = f" in entry {entry}" if len(columns[0]) > 1 else ""
                 raise DomainError(
-                    f"{condition} = 0{where}, outside the domain of the {metric} metric: move the point off {condition} = 0"
+                    f"{condition} = 0{where}, outside the domain of the {metric} metric: "
+                    f"move the point to where {condition} is not zero"
                 )
 
 

@@ -170,6 +170,6 @@ class ElementwiseGeometry:
             field = ", ".join(map(str, broken * sp.Matrix(self.coordinates)))
             names = ", ".join(map(str, self.coordinates))
             raise MetricError(
-                f"the {self.name} metric is not invariant along the generator {broken.tolist()}, ({names}) -> ({field}), "
-                "so it defines no quotient: use 'invariant' or 'mixed'"
+                f"the {self.name} metric is not invariant along the generator {broken.tolist()}, "
+                f"({names}) -> ({field}), so it defines no quotient: use 'invariant' or 'mixed'"
             )

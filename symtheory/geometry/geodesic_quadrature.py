@@ -79,8 +79,8 @@ def horizontal_geodesic(
 ) -> ClosedForm | None:
     """The horizontal curve at constant speed, where the horizontal space is spanned by one `direction`.
 
-    If the log-velocities h_i/p_i have constant ratios r_i to the first that is not zero, the curve is p_i = p_i0 τ^{r_i};
-    its arc length fixes τ(t). None if the ratios vary or the arc length has no closed inverse.
+    If the log-velocities h_i/p_i have constant ratios r_i to the first that is not zero, the curve is
+    p_i = p_i0 τ^{r_i}; its arc length fixes τ(t). None if the ratios vary or the arc length has no closed inverse.
     """
     logarithmic = [h / p for h, p in zip(direction, coordinates, strict=True)]
     leading = next(place for place, value in enumerate(logarithmic) if value != 0)

@@ -60,7 +60,7 @@ def isomorphism_classes(blocks: Iterable[MetricBlock], coordinates: Sequence[sp.
 
 
 def _placeholder(placeholders: dict[object, sp.Dummy], place: int, symbol: sp.Symbol) -> sp.Dummy:
-    # Assumptions are part of the key: an expression in positive symbols may evaluate where one in real symbols does not.
+    # Assumptions are part of the key: sqrt(x²) is x for a positive symbol and |x| for a real one.
     assumptions = symbol.assumptions0
     key = (place, frozenset(assumptions.items()))
     if key not in placeholders:

@@ -46,10 +46,6 @@ class _Component:
 def rational_field(entries: Entries, coordinates: Sequence[sp.Symbol]) -> tuple[Any, list[Any]] | None:
     """Fraction field over the rationals that holds the entries, and the entries in it; None if there is none."""
     domain, elements = construct_domain(list(entries.values()), field=True, composite=True)
-    if not domain.is_FractionField and domain.is_Composite:
-        target = domain.get_field()
-        elements = [target.convert_from(element, domain) for element in elements]
-        domain = target
     if not domain.is_FractionField or not (domain.domain.is_ZZ or domain.domain.is_QQ):
         return None
     moving = set(coordinates)

@@ -38,12 +38,18 @@ def discrete_noether(model: ElementwiseModel, charges: Mapping[str, sp.Expr], na
     dictionaries = {"point": theta, "gradient": gradient}
     formulas = {
         MECHANISM: Formula(
-            laws, "Charges after one step, from the point and the gradient of the batch loss.", {}, numbers, dictionaries
+            laws,
+            "Charges after one step, from the point and the gradient of the batch loss.",
+            numbers=numbers,
+            dictionaries=dictionaries,
         ),
         f"{MECHANISM}_scale": Formula(
-            scales, "Sum of the absolute terms of the law: what its residual is measured against.", {}, numbers, dictionaries
+            scales,
+            "Sum of the absolute terms of the law: what its residual is measured against.",
+            numbers=numbers,
+            dictionaries=dictionaries,
         ),
-        f"{MECHANISM}_charges": Formula(dict(charges), "Charges of a point.", {}, {}, {"point": theta}),
+        f"{MECHANISM}_charges": Formula(dict(charges), "Charges of a point.", dictionaries={"point": theta}),
     }
     return Prediction(
         mechanism=MECHANISM,
@@ -58,6 +64,10 @@ def discrete_noether(model: ElementwiseModel, charges: Mapping[str, sp.Expr], na
         source="Kunin et al. 2020 (2012.04728), in discrete time",
         formulas=formulas,
         parametrization=name,
+        notes=(
+            *(f"C_{key} = {charge} before the step, C' after it" for key, charge in charges.items()),
+            "g_i is the entry of g that belongs to the parameter i",
+        ),
     )
 
 

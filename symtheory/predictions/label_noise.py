@@ -50,7 +50,8 @@ def label_noise(model: ElementwiseModel, name: str) -> Prediction:
         parametrization=name,
         notes=(
             "drift: mean change per step, of which the part along the zero-loss set stays",
-            "R is the smallest JJᵀ on the fibre of w; the drift minimises Σ_j κ_j R(w_j) among the solutions of Xw = y",
+            "R is the smallest JJᵀ on the fibre of w, J = ∂w/∂θ of one coordinate",
+            "the drift minimises Σ_j κ_j R(w_j) among the solutions of Xw = y",
             f"R(w) is stated for {minimum.domain}",
         ),
     )

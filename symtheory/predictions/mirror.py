@@ -61,6 +61,7 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
         formulas=formulas,
         parametrization=name,
         notes=(
+            "Q'' = 1/JJᵀ at the initial charges, J = ∂w/∂θ of one coordinate; alpha is the scale of the start",
             "the end point minimises Σ_j Q(w_j) subject to Xw = y",
             f"τ = Q'(w) runs over {_range(flow)}",
         ),

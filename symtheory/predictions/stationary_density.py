@@ -48,7 +48,7 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
             Assumption("loss ½(w − y − σξ)² with fresh standard normal ξ at every step, plain SGD", True),
             Assumption("balanced gauge: the noise has contracted all charges to zero", True),
             Assumption("w keeps the sign it started with; stated for w > 0", True),
-            Assumption(f"{positive_target}: else the noise takes w to 0 and there is no density", True),
+            Assumption(f"{positive_target}: else there is no stationary density on w > 0", True),
             Assumption("stationarity has been reached", True),
         ),
         order="leading order in eta at fixed eta*sigma**2",
@@ -72,9 +72,7 @@ def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
     if not model.predictor.is_polynomial(*model.coordinates):
         raise DerivationError(f"w = {model.predictor} is no polynomial: the moments of a step have no finite expansion")
     step = sp.Symbol("step")
-    moved = {
-        symbol: symbol - step * slope for symbol, slope in zip(model.coordinates, model.gradient(), strict=True)
-    }
+    moved = {symbol: symbol - step * slope for symbol, slope in zip(model.coordinates, model.gradient(), strict=True)}
     change = sp.Poly(model.predictor.subs(moved, simultaneous=True) - model.predictor, step)
     return _limit(change, model.predictor), _limit(change**2, model.predictor)
 

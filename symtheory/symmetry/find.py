@@ -16,6 +16,7 @@ from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.edge_group import EdgeGroup
 from symtheory.symmetry.factor import Factor
 from symtheory.symmetry.group import SymmetryGroup
+from symtheory.symmetry.mixing import mixing_reasons
 from symtheory.symmetry.propagation import propagate
 from symtheory.symmetry.scaling import Scaling
 from symtheory.symmetry.solutions import connected_unknowns, is_in_span, solve_forms
@@ -32,25 +33,28 @@ def find_symmetries(graph: ComputationGraph) -> SymmetryGroup:
         model = graph.elementwise
     except CalculusError:
         factors = _axis_and_scale_factors(graph, system)
+        reasons = [*system.blocked_by, *mixing_reasons(graph)]
     else:
-        factors = _factors_of_one_coordinate(graph, model, system)
-    return SymmetryGroup(tuple(_named(factors)), tuple(dict.fromkeys(system.blocked_by)))
+        factors, reasons = _factors_of_one_coordinate(graph, model, system)
+    return SymmetryGroup(tuple(_named(factors)), tuple(dict.fromkeys(reasons)))
 
 
-def _factors_of_one_coordinate(graph: ComputationGraph, model: ElementwiseModel, system: ActionSystem) -> list[Factor]:
-    """A rescaling along an axis acts on each coordinate by itself: there are no other factors than coordinatewise."""
+def _factors_of_one_coordinate(
+    graph: ComputationGraph, model: ElementwiseModel, system: ActionSystem
+) -> tuple[list[Factor], list[str]]:
+    """A rescaling along an axis acts on each coordinate by itself: all factors are coordinatewise."""
     unknowns: list[Unknown] = [(name, None) for name in graph.parameters]
     matrices = tuple(_diagonal(form, unknowns) for form in solve_forms(system.diagonal_equations, unknowns))
     exact = annihilating_matrices(model)
-    if exact is not None:
+    if exact is None:
+        reasons = [*system.blocked_by, *mixing_reasons(graph)]
+    else:
         matrices = exact if len(exact) > len(matrices) else matrices
-        system.blocked_by[:] = (
-            [] if has_independent_partials(model) else ["dependent partial derivatives (fields that mix coordinates)"]
-        )
+        reasons = [] if has_independent_partials(model) else ["dependent partials (fields that mix coordinates)"]
     if not matrices:
-        return []
+        return [], reasons
     quadratic = exact is not None and sp.Poly(model.predictor, *model.coordinates).total_degree() == 2
-    return [CoordinatewiseGroup("", dict(graph.parameters), matrices, quadratic)]
+    return [CoordinatewiseGroup("", dict(graph.parameters), matrices, quadratic)], reasons
 
 
 def _axis_and_scale_factors(graph: ComputationGraph, system: ActionSystem) -> list[Factor]:
@@ -116,7 +120,8 @@ def _solve_component(
         return []
     if diagonal or not self_dual:
         return [] if orthogonal else [("rescaling", form) for form in solve_forms(equations, group)]
-    general: list[tuple[str, Form]] = [("GL", form) for form in solve_forms(equations, group)] if paired and not orthogonal else []
+    contragredient = solve_forms(equations, group) if paired and not orthogonal else []
+    general: list[tuple[str, Form]] = [("GL", form) for form in contragredient]
     return general or [("O", dict.fromkeys(group, sp.Integer(1)))]
 
 

@@ -25,12 +25,13 @@ from numeric.training.runs import Runs
 MECHANISM = "weight_decay"
 LAW = ExactLaw(tolerance=1e-6)
 LOSS = "numeric.losses.linear_regression"
-LIVING, DEAD = 1e-4, 1e-8  # of the largest |w|: above the first a coefficient is nonzero, below the second zero
+# Of the largest coefficient of the smallest solution without decay: nonzero above the first, zero below the second.
+LIVING, DEAD = 1e-4, 1e-8
 STATIONARY = 1e-8  # largest ‖∂(L + λ/2 ‖θ‖²)/∂θ‖ on nonzero coefficients, relative to λ max |θ|
 
 CRITERION = (
     f"at end points where training is stationary (relative gradient below {STATIONARY:g}) and every coefficient is "
-    f"above {LIVING:g} or below {DEAD:g} of the largest: ∂L/∂w + (λ/2) R'(w) = 0 on the nonzero ones, |∂L/∂w| ≤ (λ/2) "
+    f"above {LIVING:g} or below {DEAD:g} of those without decay: ∂L/∂w + (λ/2) R'(w) = 0 on the nonzero ones, |∂L/∂w| ≤ (λ/2) "
     f"R'(0+) on the others, ‖θ‖² = Σ R(w), all relative: {LAW.criterion}"
 )
 
@@ -56,23 +57,23 @@ def _judge(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> tup
         raise CheckError(f"the check knows the gradient of {LOSS} only, and the run used {runs.config['loss']}")
     x, y = regression_of(runs, data)
     decay, w = setting(runs, "weight_decay"), predictor_at_end(runs)
-    size = w.abs() / w.abs().amax(-1, keepdim=True)
-    living = size > LIVING
+    unit = float((torch.linalg.pinv(x) @ y).abs().max())
+    living, dead = w.abs() > LIVING * unit, w.abs() < DEAD * unit
     details: dict[str, Any] = {"coefficients": w, "nonzero": living.sum(-1)}
-    reason = _unsettled(w, size, _gradient(runs, x, y, decay), living)
+    reason = _unsettled(_gradient(runs, x, y, decay), living, dead)
     if reason:
         return undecided(MECHANISM, CRITERION, reason, n=len(w)), details
     misfit = (w @ x.mT - y) @ x / len(x)
     penalty = formula(functions, MECHANISM)(torch.where(living, w, 0.0)).sum(-1)
-    norm = sum(part.flatten(1).sum(-1) for part in [formula(functions, f"{MECHANISM}_norm")(runs.final)])
+    norm = formula(functions, f"{MECHANISM}_norm")(runs.final).to(torch.float64).sum(-1)
     details |= {"penalty": penalty, "norm": norm, "loss_gradient": misfit}
     slope = decay / 2 * formula(functions, f"{MECHANISM}_slope")(torch.where(living, w, 1.0))
     # Just off zero; R' may tend to infinity there, and then nothing bounds the gradient.
-    bound = decay / 2 * formula(functions, f"{MECHANISM}_slope")(DEAD * w.abs().amax(-1, keepdim=True))
+    bound = decay / 2 * formula(functions, f"{MECHANISM}_slope")(torch.full_like(w, DEAD * unit))
     stationarity = (misfit + slope).abs() / torch.maximum(misfit.abs(), slope.abs())
     excess = (misfit.abs() - bound).clamp_min(0) / bound.abs()
     coordinates = torch.where(living, stationarity, excess)
-    balance = (norm - penalty).abs() / norm
+    balance = (norm - penalty).abs() / norm.max()
     return LAW.judge(MECHANISM, torch.cat([coordinates, balance.unsqueeze(-1)], dim=-1)), details
 
 
@@ -89,10 +90,10 @@ def _gradient(runs: Runs, x: Tensor, y: Tensor, decay: float) -> Tensor:
     return torch.stack(total).amax(0).detach() / (decay * largest)
 
 
-def _unsettled(w: Tensor, size: Tensor, gradient: Tensor, living: Tensor) -> str:
-    if not bool((w.abs().amax(-1) > 0).all()):
-        return "every coefficient of a replica is zero: use a smaller weight decay"
-    between = int(((size <= LIVING) & (size >= DEAD)).sum())
+def _unsettled(gradient: Tensor, living: Tensor, dead: Tensor) -> str:
+    if not bool(living.any()):
+        return "every coefficient is zero: use a smaller weight decay or a larger start"
+    between = int((~living & ~dead).sum())
     if between:
         return f"{between} coefficients are neither nonzero nor zero yet: train longer"
     largest = float(torch.where(living, gradient, 0.0).max())

@@ -1,0 +1,67 @@
+"""From a prediction to a verdict: train what its mechanism asks for, and check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.comparison.check import Checkable, check
+from numeric.comparison.mechanisms.combine import undecided
+from numeric.comparison.verdict import Verdict
+from numeric.errors import CheckError, DataError, DivergedError, SizeError
+from numeric.experiments import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from numeric.experiments.experiment import Experiment
+
+EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
+    "discrete_noether": discrete_noether.run,
+    "mirror": mirror.run,
+    "label_noise": label_noise.run,
+    "stationary_density": stationary_density.run,
+    "weight_decay": weight_decay.run,
+}
+"""Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict, and the experiment behind it (None if it could not be carried out)."""
+
+    verdict: Verdict
+    experiment: Experiment | None
+
+
+def decide(
+    prediction: Checkable,
+    M: Any,
+    data: Mapping[str, Tensor],
+    *,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Decision:
+    """Carry out the experiment of the prediction's mechanism and judge it.
+
+    M: what `numeric.train` takes. data: linear regression, {"x": (n, d), "y": (n,)}, standardized float64, with at
+    least as many coefficients as rows. folder: where to save all runs, if given. seed, device, progress: as in
+    `numeric.train`. An experiment that cannot be carried out for this parametrization (it diverges, or has no
+    start of the kind that is needed) gives an inconclusive verdict with the reason. Raises CheckError for a
+    mechanism without an experiment.
+    """
+    mechanism = prediction.mechanism
+    if mechanism not in EXPERIMENTS:
+        raise CheckError(f"there is no experiment for {mechanism!r}; known are {', '.join(EXPERIMENTS)}")
+    try:
+        experiment = EXPERIMENTS[mechanism](
+            M, prediction.load(), data, seed=seed, device=device, progress=progress
+        )
+    except (CheckError, DataError, DivergedError, SizeError) as error:
+        return Decision(undecided(mechanism, "the experiment could not be carried out", str(error)), None)
+    if folder is not None:
+        experiment.save(folder)
+    return Decision(check(prediction, experiment.runs, experiment.data), experiment)

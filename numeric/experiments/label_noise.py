@@ -1,0 +1,106 @@
+"""SGD with label noise, and where noise-free gradient descent would go from points on its way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.datasets.orthonormal_rows import orthonormal_rows
+from numeric.experiments import observables
+from numeric.experiments.experiment import Experiment
+from numeric.experiments.start import elementwise_model, filled, scale_where, zero_pattern
+from numeric.losses import linear_regression
+from numeric.training import SGD, GradientDescent, Runs, train
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings in units of r = R(1), the smallest kernel over w = 1, so that the drift takes the same time for all.
+
+    lr: η r. noise: standard deviation of the label noise over the root of the number of rows. start_kernel: JJᵀ at
+    the start, over r. records: equally spaced points, the start included. descent_steps: of the noise-free
+    gradient descent, at the same η.
+    """
+
+    lr: float = 0.12
+    noise: float = 1.0
+    start_kernel: float = 0.5
+    steps: int = 8_000
+    replicas: int = 8
+    records: int = 16
+    descent_steps: int = 5_000
+
+
+def run(
+    module: Any,
+    functions: Any,
+    data: Mapping[str, Tensor],
+    plan: Plan = Plan(),
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Experiment:
+    """One run on `orthonormal_rows` of the data {"x": (n, d), "y": (n,)}, with the observables "point" and "solution".
+
+    The start has w = 0. "solution", (T, R, d), is the predictor after noise-free gradient descent from "point".
+    """
+    regression = orthonormal_rows(data["x"], data["y"])
+    rows, size = regression["x"].shape
+    model = elementwise_model(module, size)
+    unit = float(functions.label_noise(torch.ones((), dtype=torch.float64)))
+    pattern = zero_pattern(model)
+    alpha = scale_where(
+        lambda scale: functions.label_noise_kernel({name: entry * scale for name, entry in pattern.items()}),
+        plan.start_kernel * unit,
+        "JJᵀ at the start",
+    )
+    noisy = train(
+        module,
+        linear_regression,
+        regression,
+        optimizer=SGD(lr=plan.lr / unit, label_noise=plan.noise * math.sqrt(rows)),
+        steps=plan.steps,
+        replicas=plan.replicas,
+        seed=seed,
+        initial=filled({name: alpha * entry for name, entry in pattern.items()}, size),
+        observables={"point": observables.point},
+        record_every=plan.steps // plan.records,
+        device=device,
+        dtype=torch.float64,
+        progress=progress,
+    )
+    points = {name: noisy.observables[f"point.{name}"] for name in model.parameters}
+    solution = _limits(module, points, regression, plan.lr / unit, plan.descent_steps, device, progress)
+    return Experiment((replace(noisy, observables={**noisy.observables, "solution": solution}),), regression)
+
+
+def _limits(
+    module: Any,
+    points: Mapping[str, Tensor],
+    data: Mapping[str, Tensor],
+    lr: float,
+    steps: int,
+    device: str | torch.device | None,
+    progress: bool | None,
+) -> Tensor:
+    """Predictor (T, R, d) after `steps` of gradient descent from points with leaves (T, R, d), all at once."""
+    records, replicas, size = next(iter(points.values())).shape
+    descent: Runs = train(
+        module,
+        linear_regression,
+        data,
+        optimizer=GradientDescent(lr=lr),
+        steps=steps,
+        replicas=records * replicas,
+        initial={name: leaf.reshape(-1, size) for name, leaf in points.items()},
+        device=device,
+        dtype=torch.float64,
+        progress=progress,
+    )
+    return descent.module.predictor(descent.final).reshape(records, replicas, size)

@@ -1,0 +1,65 @@
+"""Gradient descent with weight decay to its end, from several random starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.experiments.experiment import Experiment
+from numeric.experiments.start import elementwise_model, filled, kernel
+from numeric.losses import linear_regression
+from numeric.training import GradientDescent, train
+
+
+@dataclass(frozen=True)
+class Plan:
+    """penalty: λ R(1)/2, in units of the target's standard deviation; lr: η r with r the kernel JJᵀ where all
+    parameters are one; start_deviation: of the normal starts, one a replica."""
+
+    penalty: float = 0.24
+    lr: float = 0.15
+    steps: int = 12_000
+    replicas: int = 4
+    start_deviation: float = 0.8
+
+
+def run(
+    module: Any,
+    functions: Any,
+    data: Mapping[str, Tensor],
+    plan: Plan = Plan(),
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Experiment:
+    """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized."""
+    size = data["x"].shape[1]
+    model = elementwise_model(module, size)
+    unit = float(functions.weight_decay(torch.ones((), dtype=torch.float64)))
+    lr = plan.lr / kernel(model, filled(dict.fromkeys(model.parameters, 1.0), 1))
+
+    def start(generator: torch.Generator) -> dict[str, Tensor]:
+        return {
+            name: plan.start_deviation * torch.randn(size, generator=generator, dtype=torch.float64)
+            for name in model.parameters
+        }
+
+    finished = train(
+        module,
+        linear_regression,
+        data,
+        optimizer=GradientDescent(lr=lr, weight_decay=2 * plan.penalty / unit),
+        steps=plan.steps,
+        replicas=plan.replicas,
+        seed=seed,
+        initial=start,
+        device=device,
+        dtype=torch.float64,
+        progress=progress,
+    )
+    return Experiment((finished,), dict(data))

@@ -1,0 +1,70 @@
+"""Derive, train, check: one experiment per prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symtheory.errors import CalculusError, DerivationError
+from symtheory.parametrization import Parametrization
+from symtheory.predictions.prediction import Prediction
+from symtheory.predictions.predictions import MECHANISMS
+
+if TYPE_CHECKING:
+    from numeric.experiments import Decision
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A prediction with the decision that real runs made on it."""
+
+    prediction: Prediction
+    decision: Decision
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The verdict as JSON, with the parametrization's name."""
+        return {"parametrization": self.prediction.parametrization, **self.decision.verdict.to_json()}
+
+
+def choose(parametrization: Parametrization, mechanisms: Sequence[str]) -> list[Prediction]:
+    """The predictions asked for, all when none is named.
+
+    Raises ``DerivationError`` for a mechanism that does not exist or does not apply, and for a graph without any
+    prediction, each with the reason.
+    """
+    unknown = [mechanism for mechanism in mechanisms if mechanism not in MECHANISMS]
+    if unknown:
+        raise DerivationError(f"there is no mechanism '{unknown[0]}': choose from {', '.join(MECHANISMS)}")
+    try:
+        predictions = parametrization.predictions()
+    except CalculusError as error:
+        raise DerivationError(f"'{parametrization.name}' has no prediction to check: {error}") from error
+    if not predictions:
+        raise DerivationError(f"no prediction applies to '{parametrization.name}': {predictions.not_applicable}")
+    return [predictions[mechanism] for mechanism in mechanisms or predictions]
+
+
+def run_battery(
+    parametrization: Parametrization,
+    predictions: Sequence[Prediction],
+    folder: Path | None,
+    *,
+    device: str,
+    seed: int,
+) -> Iterator[Checked]:
+    """Train and check each prediction on the diabetes regression; runs are saved below ``folder`` if given."""
+    from numeric import datasets, experiments
+    from numeric.device import resolve
+
+    from symtheory.generation import generate
+
+    target = resolve(device)
+    data = datasets.diabetes()
+    module = generate(parametrization).load()
+    for prediction in predictions:
+        place = None if folder is None else folder / parametrization.name / prediction.mechanism / "runs"
+        decision = experiments.decide(prediction, module, data, folder=place, seed=seed, device=target)
+        yield Checked(prediction, decision)

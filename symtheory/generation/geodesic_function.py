@@ -1,0 +1,96 @@
+"""The torch function ``geodesic``: Taylor polynomials written with ``christoffel_form``, and the closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy as sp
+
+from symtheory.codegen.arguments import DictArgument
+from symtheory.codegen.docstring import describe_argument
+from symtheory.geometry import Geodesic
+
+SOURCE = "da Silva et al. 2025 (2505.05409)"
+
+
+def christoffel_rate(
+    form: Sequence[sp.Expr], coordinates: Sequence[sp.Symbol], xi: Sequence[sp.Symbol], acceleration: Sequence[sp.Symbol]
+) -> list[sp.Expr]:
+    """d/dt Γ(γ', γ') for given components Γ(ξ, ξ), in γ = coordinates, γ' = xi and γ'' = acceleration."""
+    moves = [*zip(coordinates, xi, strict=True), *zip(xi, acceleration, strict=True)]
+    return [_tidy(sp.Add(*(sp.diff(component, symbol) * change for symbol, change in moves))) for component in form]
+
+
+def _tidy(expression: sp.Expr) -> sp.Expr:
+    """Like terms collected where all denominators are monomials; common factors drawn out elsewhere."""
+    has_sum_below = any(power.base.is_Add and power.exp.is_negative for power in expression.atoms(sp.Pow))
+    return sp.factor_terms(expression) if has_sum_below else sp.expand(expression)
+
+
+def render_geodesic(metric: str, geodesic: Geodesic, point: DictArgument, xi: DictArgument, axes: int) -> str:
+    """Source of ``geodesic(point, xi, t, order)``; ``axes`` is the number of logical axes of every leaf.
+
+    It calls ``christoffel_form`` and ``_christoffel_rate``, and ``_geodesic_exact`` where there is a closed form.
+    """
+    has_exact = geodesic.closed_form is not None
+    choices = '1, 2, 3 or "exact"' if has_exact else "1, 2 or 3"
+    lines = [
+        "def geodesic(",
+        "    point: dict[str, Tensor],",
+        "    xi: dict[str, Tensor],",
+        "    t: float | Tensor = 1.0,",
+        "    order: int | str = 2,",
+        ") -> dict[str, Tensor]:",
+        f'    """Geodesic of the {metric} metric at time t, from a point with velocity xi.',
+        "",
+        "    Solves γ'' = −Γ(γ', γ') by a Taylor polynomial in t; of order 2 it is::",
+        "",
+        "        point + t*xi - t**2/2*christoffel_form(point, xi)",
+        "",
+        *_exact_lines(geodesic),
+        "    Args:",
+        f"        point: {describe_argument(point, '')}",
+        f"        xi: {describe_argument(xi, '')}",
+        "        t: number, or tensor ``(*batch)``.",
+        f"        order: {choices}.",
+        "    Returns:",
+        "        dict with the keys and shapes of point.",
+        "    Raises:",
+        "        ValueError: another order.",
+        "",
+        f"    Source: {SOURCE}",
+        '    """',
+    ]
+    if has_exact:
+        lines += ['    if order == "exact":', "        return _geodesic_exact(point, xi, t)"]
+    like = f'point["{next(iter(point.entries))}"]'
+    unsqueezed = f"[..., {', '.join(['None'] * axes)}]" if axes else ""
+    lines += [
+        "    if order not in (1, 2, 3):",
+        f"        raise ValueError(f'order {{order!r}} is not available: choose {choices}')",
+        f"    like = {like}",
+        f"    t = torch.as_tensor(t, dtype=like.dtype, device=like.device){unsqueezed}",
+        "    curve = {key: point[key] + t * xi[key] for key in PARAMETERS}",
+        "    if order == 1:",
+        "        return curve",
+        "    form = christoffel_form(point, xi)",
+        "    curve = {key: curve[key] - t**2 / 2 * form[key] for key in PARAMETERS}",
+        "    if order == 2:",
+        "        return curve",
+        "    acceleration = {key: -form[key] for key in PARAMETERS}",
+        "    rate = _christoffel_rate(point, xi, acceleration)",
+        "    return {key: curve[key] - t**3 / 6 * rate[key] for key in PARAMETERS}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _exact_lines(geodesic: Geodesic) -> list[str]:
+    if geodesic.closed_form is None:
+        return ["    No closed form is known for this metric.", ""]
+    if geodesic.kind == "all":
+        return ['    "exact" is the closed form, for every xi.', ""]
+    return [
+        '    "exact" is the closed form for horizontal xi, as project_horizontal returns them; for another',
+        "    xi it is not a geodesic.",
+        "",
+    ]
