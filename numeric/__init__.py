@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numeric import errors, losses
+from numeric.comparison.check import check
 from numeric.training import SGD, GradientDescent, Langevin, Optimizer, Runs, Step, observables, train
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Optimizer",
     "Runs",
     "Step",
+    "check",
     "errors",
     "losses",
     "observables",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,3 @@ def stack_batch(points: list[Point], batch: tuple[int, ...]) -> dict[str, torch.
         name: torch.stack([to_tensor(point[name]) for point in points]).reshape((*batch, *points[0][name].shape))
         for name in points[0]
     }
-
-
-def as_fraction(value: sp.Rational) -> Fraction:
-    return Fraction(int(value.p), int(value.q))

@@ -163,6 +163,13 @@ def test_charge_is_conserved_where_the_generator_is_symmetric() -> None:
                     assert sp.expand(sp.diff(charge, symbol) - 2 * generator.get(name, 0)) == 0
 
 
+def test_low_rank_action_has_the_published_convention() -> None:
+    """(G, H) ↦ (G A⁻¹, H Aᵀ)."""
+    (factor,) = find_symmetries(ComputationGraph(p("G", n, h) @ p("H", m, h).T))
+    A, G, H = sp.Matrix([[1, 2], [0, 1]]), sp.Matrix([[1, 2]]), sp.Matrix([[3, 5]])
+    assert factor.act(A, {"G": G, "H": H}) == {"G": G * A.inv(), "H": H * A.T}
+
+
 def test_group_access_by_name() -> None:
     group = find_symmetries(ComputationGraph(p("V", k, h) @ st.rms_norm(p("W", h, n) @ st.input("x", n))))
     assert group["O"].kind == "O"

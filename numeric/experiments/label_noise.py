@@ -30,7 +30,7 @@ class Plan:
     lr: float = 0.12
     noise: float = 1.0
     start_kernel: float = 0.5
-    steps: int = 8_000
+    steps: int = 14_000
     replicas: int = 8
     records: int = 16
     descent_steps: int = 5_000

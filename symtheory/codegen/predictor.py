@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from textwrap import wrap
 
 import sympy as sp
 
-from symtheory.codegen.layout import INDENT
+from symtheory.codegen.docstring import shape_text
+from symtheory.codegen.layout import INDENT, LINE_LENGTH, fold_statement
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.node import Node
-from symtheory.graph.operations.leaf import Constant, Input, Leaf, Number, Parameter
+from symtheory.graph.operations.leaf import Leaf, Number
 from symtheory.graph.shapes import show
 
 
 def render_predictor(graph: ComputationGraph) -> str:
     """Source of ``predictor(point, <inputs and constants by name>)``, tensors ``(*batch, *shape)``."""
     names = _variable_names(graph)
-    lines = [_signature(graph), *_docstring(graph)]
-    lines += [f'{name} = point["{name}"]' for name in graph.parameters]
-    lines += _size_lines(graph)
+    lines = [f'{INDENT}{name} = point["{name}"]' for name in graph.parameters]
+    lines += [INDENT + line for line in _size_lines(graph)]
     for node in graph.nodes:
-        if node.operands or isinstance(node.operation, Number):
-            source = node.operation.torch(
-                [names[operand] for operand in node.operands], [operand.shape for operand in node.operands]
-            )
-            names[node] = names[node] if node.operands else source
-            if node.operands and node is not graph.predictor:
-                lines.append(f"{names[node]} = {source}")
+        if not node.operands and not isinstance(node.operation, Number):
+            continue
+        source = node.operation.torch(
+            [names[operand] for operand in node.operands], [operand.shape for operand in node.operands]
+        )
+        if not node.operands:
+            names[node] = source
+        elif node is not graph.predictor:
+            lines += fold_statement(f"{names[node]} = ", source)
     last = graph.predictor
-    lines.append(f"return {source if last.operands else names[last]}")
-    return "\n".join([lines[0], *(INDENT + line if line else "" for line in lines[1:])]) + "\n"
+    lines += fold_statement("return ", source if last.operands else names[last])
+    return "\n".join([*_signature(graph), *_docstring(graph), *lines]) + "\n"
 
 
-def _signature(graph: ComputationGraph) -> str:
-    keywords = "".join(f", {name}: Tensor" for name in (*graph.inputs, *graph.constants))
-    return f"def predictor(point: dict[str, Tensor]{keywords}) -> Tensor:"
+def _signature(graph: ComputationGraph) -> list[str]:
+    arguments = ["point: dict[str, Tensor]", *(f"{name}: Tensor" for name in (*graph.inputs, *graph.constants))]
+    line = f"def predictor({', '.join(arguments)}) -> Tensor:"
+    if len(line) <= LINE_LENGTH:
+        return [line]
+    return ["def predictor(", *(f"{INDENT}{argument}," for argument in arguments), ") -> Tensor:"]
 
 
-def _docstring(graph: ComputationGraph) -> Iterable[str]:
-    def leaves(kind: type[Leaf]) -> list[str]:
-        return [
-            f"{node.operation.identifier} (*batch{''.join(f', {size}' for size in node.shape)})"
-            for node in graph.nodes
-            if type(node.operation) is kind
-        ]
+def _docstring(graph: ComputationGraph) -> list[str]:
+    point = ", ".join(f'"{name}" {shape_text(shape)}' for name, shape in graph.parameters.items())
+    entries = [f"point: dict with {point}."]
+    entries += [f"{name}: one sample, tensor {shape_text(shape)}." for name, shape in graph.inputs.items()]
+    entries += [f"{name}: fixed, tensor {shape_text(shape)}." for name, shape in graph.constants.items()]
+    lines = [
+        '"""The declared predictor; batch axes broadcast.',
+        "",
+        "Args:",
+        *(line for entry in entries for line in _folded(entry)),
+        "Returns:",
+        f"{INDENT}tensor {shape_text(graph.predictor.shape)}.",
+        '"""',
+    ]
+    return [f"{INDENT}{line}" if line else "" for line in lines]
 
-    yield f'"""The declared predictor, (*batch{"".join(f", {size}" for size in graph.predictor.shape)}).'
-    yield ""
-    yield f"point: {', '.join(leaves(Parameter))}."
-    if graph.inputs:
-        yield f"One sample each: {', '.join(leaves(Input))}."
-    if graph.constants:
-        yield f"Fixed: {', '.join(leaves(Constant))}."
-    yield "Dimensionless; batch dimensions broadcast."
-    yield '"""'
+
+def _folded(entry: str) -> list[str]:
+    return wrap(entry, LINE_LENGTH - len(INDENT), initial_indent=INDENT, subsequent_indent=2 * INDENT)
 
 
 def _variable_names(graph: ComputationGraph) -> dict[Node, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from symtheory.codegen.arguments import Argument, DictArgument, TensorArgument
+from symtheory.codegen.arguments import DictArgument
 from symtheory.codegen.function import TorchFunction
 from symtheory.codegen.generated_module import GeneratedModule
 from symtheory.codegen.predictor import render_predictor
@@ -43,8 +44,8 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
 
     Holds ``predictor``, ``act`` and ``conserved``; for coordinatewise graphs also ``inner``, ``norm``, ``vertical``,
     ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``gauge_correction`` and ``check_domain`` in the given
-    metric, and the formulas of every prediction. What cannot be generated is listed with its reason in the header and in
-    ``.omitted``. Raises ``MetricError`` for a metric that is unknown or does not fit.
+    metric, and the formulas of every prediction. What cannot be generated is listed with its reason in the header
+    and in ``.omitted``. Raises ``MetricError`` for a metric that is unknown or does not fit.
     """
     assembly = _Assembly({"predictor": render_predictor(parametrization)}, {})
     assembly.attempt("act", lambda: _act(parametrization))
@@ -134,26 +135,33 @@ def _act(parametrization: Parametrization) -> str:
     point, moved = _points(parametrization)
     elements: dict[str, Any] = {}
     shapes: dict[str, Shape] = {}
-    meanings: list[str] = []
+    meanings: dict[str, str] = {}
+    remaining = iter(element_names(group))
     for factor in group:
         if isinstance(factor, CoordinatewiseGroup):
-            names = [name for name in element_names(group) if name == factor.name or name[:-2] == factor.name]
+            names = list(islice(remaining, len(factor.matrices)))
             symbols = [sp.Symbol(f"g_{name}", real=True) for name in names]
             elements |= dict(zip(names, symbols, strict=True))
             shapes |= dict.fromkeys(names, next(iter(factor.shapes.values())))
             moved = factor.act(tuple(symbols), moved)
-            meanings.append(f"{', '.join(names)}: Lie algebra coordinates, 0 is the identity")
+            meanings[", ".join(names)] = "Lie algebra coordinates, 0 is the identity"
         else:
             elements[factor.name] = _named_element(factor.element, f"g_{factor.name}")
             moved = factor.act(elements[factor.name], moved)
-            meanings.append(f"{factor.name}: {ELEMENTS[factor.kind]}")
+            meanings[factor.name] = ELEMENTS[factor.kind]
     return TorchFunction(
         "act",
-        (point, DictArgument("g", elements, shapes, "; ".join(meanings))),
+        (point, DictArgument("g", elements, shapes, _join(meanings))),
         moved,
         "The point moved by a group element; the predictor stays as it is.",
         returns="dict with the keys and shapes of point.",
     ).render()
+
+
+def _join(meanings: dict[str, str]) -> str:
+    """The only meaning, or all of them with their names."""
+    several = [f"{name}: {meaning}" for name, meaning in meanings.items()]
+    return "; ".join(several if len(several) > 1 else meanings.values())
 
 
 def _named_element(element: Any, name: str) -> Any:

@@ -14,7 +14,10 @@ SOURCE = "da Silva et al. 2025 (2505.05409)"
 
 
 def christoffel_rate(
-    form: Sequence[sp.Expr], coordinates: Sequence[sp.Symbol], xi: Sequence[sp.Symbol], acceleration: Sequence[sp.Symbol]
+    form: Sequence[sp.Expr],
+    coordinates: Sequence[sp.Symbol],
+    xi: Sequence[sp.Symbol],
+    acceleration: Sequence[sp.Symbol],
 ) -> list[sp.Expr]:
     """d/dt Γ(γ', γ') for given components Γ(ξ, ξ), in γ = coordinates, γ' = xi and γ'' = acceleration."""
     moves = [*zip(coordinates, xi, strict=True), *zip(xi, acceleration, strict=True)]

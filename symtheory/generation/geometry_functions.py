@@ -10,9 +10,9 @@ from textwrap import dedent
 import sympy as sp
 
 from symtheory.codegen.arguments import Argument, DictArgument, ScalarArgument
+from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.function import TorchFunction
 from symtheory.errors import DerivationError
-from symtheory.codegen.docstring import shape_text
 from symtheory.generation.domain_function import render_check_domain
 from symtheory.generation.geodesic_function import christoffel_rate, render_geodesic
 from symtheory.geometry import ElementwiseGeometry, Geodesic
@@ -124,7 +124,7 @@ class GeometryFunctions:
                 "_christoffel_rate",
                 (point, xi, acceleration),
                 self._tangent_result(sp.Matrix(rate)),
-                "Time derivative of Γ(γ', γ') on a curve γ through the point, with γ' = xi and γ'' = acceleration.",
+                "d/dt Γ(γ', γ') along a curve γ from the point, with γ' = xi and γ'' = acceleration.",
             )
         }
         if geodesic.closed_form is not None:
@@ -171,6 +171,7 @@ class GeometryFunctions:
         summed: bool = False,
         source: str = "",
     ) -> str:
-        returns = "dict with the keys and shapes of point." if isinstance(results, Mapping) else f"tensor {shape_text(())}."
+        is_tangent = isinstance(results, Mapping)
+        returns = "dict with the keys and shapes of point." if is_tangent else f"tensor {shape_text(())}."
         sum_axes = self.axes if summed else 0
         return TorchFunction(name, arguments, results, summary, sum_axes, returns, source).render()
