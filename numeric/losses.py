@@ -24,7 +24,7 @@ def coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between the coefficients themselves and the target, ½ ‖w − y‖².
 
     prediction: w, shape (R, *out). batch: "y" of shape (R, B, *out); for a scalar w = φ(θ) these are (R,) and
-    (R, B). Returns (R, B), summed over *out. Raises KeyError if the batch lacks "y".
+    (R, B). Returns (R, B), summed over the axes of one prediction. Raises KeyError if the batch lacks "y".
     """
     return squared_error(prediction.unsqueeze(1), batch)
 
@@ -32,7 +32,7 @@ def coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
 def squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between a network's output and the target, ½ ‖f(x) − y‖².
 
-    prediction: f(x), shape (R, B, *out). batch: "y" of shape (R, B, *out). Returns (R, B), summed over *out.
+    prediction: f(x), shape (R, B, *out). batch: "y" of shape (R, B, *out). Returns (R, B), summed over the axes of one output.
     Raises KeyError if the batch lacks "y".
     """
     half_squares = 0.5 * (prediction - batch["y"]).square()

@@ -105,14 +105,17 @@ def _symmetry(parametrization: Parametrization, render: Renderer) -> list[dict[s
             "kind": factor.kind,
             "lives_on": factor.lives_on,
             "dimension": str(factor.dimension),
-            "generators": [
-                ", ".join(render(sp.Eq(sp.Symbol(f"delta_{name}"), change, evaluate=False)) for name, change in g.items())
-                for g in factor.generators
-            ],
+            "generators": [_field(generator, render) for generator in factor.generators],
             "charges": {name: render(charge) for name, charge in factor.charges.items()},
         }
         for factor in parametrization.symmetries()
     ]
+
+
+def _field(generator: dict[str, Any], render: Renderer) -> str:
+    """A vector field as δ of each parameter that it moves."""
+    changes = [render(sp.Eq(sp.Symbol(f"delta_{name}"), change, evaluate=False)) for name, change in generator.items()]
+    return ", ".join(changes)
 
 
 def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.find import find_symmetries
 from symtheory.symmetry.group import SymmetryGroup
 
+
 class Parametrization(ComputationGraph):
     """A predictor written in its parameters, and everything this choice implies for training.
 

@@ -136,15 +136,16 @@ def unflatten(vector: Tensor, name: str) -> Point:
 
 
 def metric_matrix(name: str, metric: str, vector: Tensor) -> Tensor:
-    """Matrix of ``inner`` in the flattened coordinates, from all pairs of basis tangents."""
-    m = module(name, metric)
+    """Matrix of ``inner`` in the flattened coordinates, from all pairs of basis tangents in one batch."""
     basis = torch.eye(len(vector), dtype=vector.dtype)
-    point = unflatten(vector, name)
-    rows = [
-        torch.stack([m.inner(point, unflatten(row, name), unflatten(column, name)) for column in basis])
-        for row in basis
-    ]
-    return torch.stack(rows)
+    xi = {leaf: value[:, None] for leaf, value in _unflatten_rows(basis, name).items()}
+    zeta = {leaf: value[None, :] for leaf, value in _unflatten_rows(basis, name).items()}
+    return module(name, metric).inner(unflatten(vector, name), xi, zeta)
+
+
+def _unflatten_rows(rows: Tensor, name: str) -> Point:
+    points = [unflatten(row, name) for row in rows]
+    return {leaf: torch.stack([point[leaf] for point in points]) for leaf in points[0]}
 
 
 def levi_civita(name: str, metric: str, vector: Tensor, velocity: Tensor) -> Tensor:

@@ -12,17 +12,17 @@ import numeric
 from numeric.errors import CheckError
 from numeric.experiments import discrete_noether as experiment
 
-RIGHT = dict(
-    discrete_noether=lambda point, gradient, eta, weight_decay: {
+RIGHT = {
+    "discrete_noether": lambda point, gradient, eta, weight_decay: {
         "C": (1 - eta * weight_decay) ** 2 * (point["u"] ** 2 - point["v"] ** 2)
         + eta**2 * (gradient["u"] ** 2 - gradient["v"] ** 2)
     },
-    discrete_noether_scale=lambda point, gradient, eta, weight_decay: {
+    "discrete_noether_scale": lambda point, gradient, eta, weight_decay: {
         "C": (1 - eta * weight_decay) ** 2 * (point["u"] ** 2 + point["v"] ** 2)
         + eta**2 * (gradient["u"] ** 2 + gradient["v"] ** 2)
     },
-    discrete_noether_charges=lambda point: {"C": point["u"] ** 2 - point["v"] ** 2},
-)
+    "discrete_noether_charges": lambda point: {"C": point["u"] ** 2 - point["v"] ** 2},
+}
 WRONG = {
     "without the term in the gradient": lambda p, g, eta, decay: {
         "C": (1 - eta * decay) ** 2 * (p["u"] ** 2 - p["v"] ** 2)

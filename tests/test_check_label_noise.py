@@ -15,13 +15,11 @@ from numeric.experiments import Experiment
 from numeric.experiments import label_noise as experiment
 
 PLAN = experiment.Plan(steps=6_000, replicas=6, records=12, descent_steps=2_000)
-RIGHT = dict(
-    label_noise=lambda w: 2 * w.abs(), label_noise_kernel=lambda point: point["u"] ** 2 + point["v"] ** 2
-)
-CUBIC = dict(
-    label_noise=lambda w: 3 * w.abs() ** (4 / 3),
-    label_noise_kernel=lambda p: (p["a"] * p["b"]) ** 2 + (p["a"] * p["c"]) ** 2 + (p["b"] * p["c"]) ** 2,
-)
+RIGHT = {"label_noise": lambda w: 2 * w.abs(), "label_noise_kernel": lambda point: point["u"] ** 2 + point["v"] ** 2}
+CUBIC = {
+    "label_noise": lambda w: 3 * w.abs() ** (4 / 3),
+    "label_noise_kernel": lambda p: (p["a"] * p["b"]) ** 2 + (p["a"] * p["c"]) ** 2 + (p["b"] * p["c"]) ** 2,
+}
 
 
 @pytest.fixture(scope="module")

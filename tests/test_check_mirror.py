@@ -17,16 +17,16 @@ from numeric.experiments import Experiment
 from numeric.experiments import mirror as experiment
 
 PLAN = experiment.Plan(slopes=(1.0, 0.5), lrs=(0.04, 0.02, 0.01), time=25.0)
-RIGHT = dict(
-    mirror_inverse=lambda tau, alpha: alpha**2 * torch.sinh(2 * tau) / 2,
-    mirror_slope=lambda tau, alpha: alpha**2 * torch.cosh(2 * tau),
-    mirror_start=lambda alpha: {"u": alpha, "v": torch.zeros_like(alpha)},
-)
-CUBIC = dict(
-    mirror_inverse=lambda tau, alpha: alpha**3 * torch.tan(alpha * tau) / torch.cos(alpha * tau) ** 2,
-    mirror_slope=lambda tau, alpha: alpha**4 * (2 - torch.cos(2 * alpha * tau)) / torch.cos(alpha * tau) ** 4,
-    mirror_start=lambda alpha: {"a": alpha, "b": alpha, "c": torch.zeros_like(alpha)},
-)
+RIGHT = {
+    "mirror_inverse": lambda tau, alpha: alpha**2 * torch.sinh(2 * tau) / 2,
+    "mirror_slope": lambda tau, alpha: alpha**2 * torch.cosh(2 * tau),
+    "mirror_start": lambda alpha: {"u": alpha, "v": torch.zeros_like(alpha)},
+}
+CUBIC = {
+    "mirror_inverse": lambda tau, alpha: alpha**3 * torch.tan(alpha * tau) / torch.cos(alpha * tau) ** 2,
+    "mirror_slope": lambda tau, alpha: alpha**4 * (2 - torch.cos(2 * alpha * tau)) / torch.cos(alpha * tau) ** 4,
+    "mirror_start": lambda alpha: {"a": alpha, "b": alpha, "c": torch.zeros_like(alpha)},
+}
 WRONG = {
     "twice the scale": {"mirror_inverse": lambda tau, alpha: RIGHT["mirror_inverse"](tau, 2 * alpha)},
     "the smallest norm": {"mirror_inverse": lambda tau, alpha: tau + 0 * alpha},

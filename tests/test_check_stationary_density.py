@@ -29,9 +29,7 @@ def normal(w: Tensor, y: float, eta: float, sigma: float) -> Tensor:
     return -((w - mean) ** 2) / (2 * temperature * mean)
 
 
-RIGHT = dict(
-    stationary_density=gamma, stationary_density_gauge=lambda w: {"u": torch.sqrt(w), "v": torch.sqrt(w)}
-)
+RIGHT = {"stationary_density": gamma, "stationary_density_gauge": lambda w: {"u": torch.sqrt(w), "v": torch.sqrt(w)}}
 WRONG = {
     "twice the temperature": lambda w, y, eta, sigma: gamma(w, y, eta, 2**0.5 * sigma),
     "another measure": lambda w, y, eta, sigma: gamma(w, y, eta, sigma) + torch.log(w),

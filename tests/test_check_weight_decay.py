@@ -16,16 +16,16 @@ from numeric.experiments import Experiment
 from numeric.experiments import weight_decay as experiment
 
 PLAN = experiment.Plan(steps=4_000, penalty=0.2)
-RIGHT = dict(
-    weight_decay=lambda w: 2 * w.abs(),
-    weight_decay_slope=lambda w: 2 * w.sign(),
-    weight_decay_norm=lambda point: point["u"] ** 2 + point["v"] ** 2,
-)
-CUBIC = dict(
-    weight_decay=lambda w: 3 * w.abs() ** (2 / 3),
-    weight_decay_slope=lambda w: 2 * w.sign() * w.abs() ** (-1 / 3),
-    weight_decay_norm=lambda point: point["a"] ** 2 + point["b"] ** 2 + point["c"] ** 2,
-)
+RIGHT = {
+    "weight_decay": lambda w: 2 * w.abs(),
+    "weight_decay_slope": lambda w: 2 * w.sign(),
+    "weight_decay_norm": lambda point: point["u"] ** 2 + point["v"] ** 2,
+}
+CUBIC = {
+    "weight_decay": lambda w: 3 * w.abs() ** (2 / 3),
+    "weight_decay_slope": lambda w: 2 * w.sign() * w.abs() ** (-1 / 3),
+    "weight_decay_norm": lambda point: point["a"] ** 2 + point["b"] ** 2 + point["c"] ** 2,
+}
 WRONG = {
     "twice the penalty": {"weight_decay": lambda w: 4 * w.abs(), "weight_decay_slope": lambda w: 4 * w.sign()},
     "twice the slope": {"weight_decay_slope": lambda w: 4 * w.sign()},

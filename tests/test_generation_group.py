@@ -28,6 +28,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 import symtheory as st
+from symtheory import catalog
 
 # torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -101,9 +102,11 @@ def test_charges_stay_constant_under_gradient_flow(name: str) -> None:
     def flow(_: float, x: np.ndarray) -> np.ndarray:
         return -torch.func.grad(loss)(torch.from_numpy(x)).numpy()
 
-    end = torch.from_numpy(solve_ivp(flow, (0.0, 1.0), flatten(start).numpy(), "DOP853", rtol=1e-12, atol=1e-13).y[:, -1])
+    end = torch.from_numpy(
+        solve_ivp(flow, (0.0, 1.0), flatten(start).numpy(), "DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
+    )
     assert (end - flatten(start)).abs().max() > 0.01
-    assert close(m.conserved(unflatten(end.clone(), name)), m.conserved(start), FLOW)
+    assert close(m.conserved(unflatten(end, name)), m.conserved(start), FLOW)
 
 
 @names
@@ -194,7 +197,7 @@ def _low_rank() -> tuple[Point, Point]:
 
 
 def test_low_rank_predictor_action_and_charges() -> None:
-    m = st.generate(st.catalog.load("low_rank")).load()
+    m = st.generate(catalog.load("low_rank")).load()
     point, g = _low_rank()
     moved = m.act(point, g)
     assert close(m.predictor(point), torch.einsum("bnh,bmh->bnm", point["G"], point["H"]), ROUNDING)
@@ -205,14 +208,14 @@ def test_low_rank_predictor_action_and_charges() -> None:
 
 
 def test_low_rank_action_composes() -> None:
-    m = st.generate(st.catalog.load("low_rank")).load()
+    m = st.generate(catalog.load("low_rank")).load()
     point, g = _low_rank()
     twice = m.act(m.act(point, g), g)
     assert close(twice, m.act(point, {"GL": g["GL"] @ g["GL"]}), 10 * ROUNDING)
 
 
 def test_shallow_relu_predictor_action_and_charges() -> None:
-    m = st.generate(st.catalog.load("shallow_relu")).load()
+    m = st.generate(catalog.load("shallow_relu")).load()
     generator = torch.Generator().manual_seed(0)
     point = {
         "V": torch.randn((6, 2, 3), generator=generator, dtype=torch.float64),

@@ -54,7 +54,7 @@ def flow(case: str, alpha: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("alpha", [0.7, 1.6])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", list(PHI))
 def test_flow_on_the_leaf(case: str, alpha: float) -> None:
     tau, theta = flow(case, alpha)
     weights = PHI[case](*theta)

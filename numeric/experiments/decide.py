@@ -57,9 +57,7 @@ def decide(
     if mechanism not in EXPERIMENTS:
         raise CheckError(f"there is no experiment for {mechanism!r}; known are {', '.join(EXPERIMENTS)}")
     try:
-        experiment = EXPERIMENTS[mechanism](
-            M, prediction.load(), data, seed=seed, device=device, progress=progress
-        )
+        experiment = EXPERIMENTS[mechanism](M, prediction.load(), data, seed=seed, device=device, progress=progress)
     except (CheckError, DataError, DivergedError, SizeError) as error:
         return Decision(undecided(mechanism, "the experiment could not be carried out", str(error)), None)
     if folder is not None:

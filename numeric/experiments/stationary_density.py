@@ -27,7 +27,7 @@ class Plan:
     target: float = 1.0
     temperature: float = 0.4
     lrs: tuple[float, ...] = (0.08, 0.04, 0.02)
-    replicas: int = 12_000
+    replicas: int = 20_000
     burn: float = 12.0
     gap: float = 4.0
     snapshots: int = 10

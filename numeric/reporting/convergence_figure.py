@@ -33,8 +33,9 @@ def draw_convergence(data: Mapping[str, Any]) -> Figure:
             continue
         drawn.append((eta[good], deviation[good]))
         text = _draw_series(axes, *drawn[-1], label, k)
-        axes.plot(*drawn[-1], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], linestyle="none",
-                  label=text)
+        axes.plot(
+            *drawn[-1], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], linestyle="none", label=text
+        )
     if not drawn:
         raise CheckError("no deviation is positive and finite, so there is nothing to draw on logarithmic axes")
     etas = np.unique(np.concatenate([eta for eta, _ in drawn]))

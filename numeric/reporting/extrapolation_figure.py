@@ -33,7 +33,14 @@ def draw_extrapolation(data: Mapping[str, Any]) -> Figure:
         colour = COLOURS[k % len(COLOURS)]
         text = f"{label}: {intercept:.4f} ± {fit.standard_errors[0]:.4f} at η = 0"
         axes.errorbar(
-            eta, ratio, yerr=error, color=colour, marker=MARKERS[k % len(MARKERS)], linestyle="none", capsize=3, label=text
+            eta,
+            ratio,
+            yerr=error,
+            color=colour,
+            marker=MARKERS[k % len(MARKERS)],
+            linestyle="none",
+            capsize=3,
+            label=text,
         )
         axes.plot(line, intercept + slope * line, color=colour, linewidth=1)
     axes.axhline(1.0, color=GREY, linestyle="--", linewidth=1, label="prediction (leading order)")

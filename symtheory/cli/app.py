@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,12 +68,11 @@ def derive(
     latex: Annotated[bool, typer.Option("--latex", help="Write formulas as LaTeX.")] = False,
 ) -> None:
     """Derive symmetries, charges, geometry and predictions."""
+    import sympy
+
     from symtheory.description import describe, plain
 
-    render: Callable[[Any], str] = plain
-    if latex:
-        from sympy import latex as render
-    record = describe(load_parametrization(name), render)
+    record = describe(load_parametrization(name), sympy.latex if latex else plain)
     if as_json:
         _print_json(record)
         return
@@ -106,7 +104,7 @@ def generate(
 @app.command()
 def check(
     name: Name,
-    mechanism: Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this one (repeatable).")] = None,
+    mechanism: Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that keeps the runs.")] = None,
     device: Device = "cpu",
     seed: Seed = 0,
@@ -125,7 +123,7 @@ def check(
 
 @app.command()
 def report(
-    names: Annotated[list[str] | None, typer.Argument(help="Catalog names or files; default: the three products.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names; default: the three products.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and its runs.")] = Path(
         "results/report"
     ),

@@ -58,7 +58,6 @@ def run_battery(
     """Train and check each prediction on the diabetes regression; runs are saved below ``folder`` if given."""
     from numeric import datasets, experiments
     from numeric.device import resolve
-
     from symtheory.generation import generate
 
     target = resolve(device)

@@ -16,7 +16,8 @@ def print_description(record: dict[str, Any], console: Console) -> None:
     _lines(console, record["declaration"].splitlines())
     _heading(console, f"Symmetries, dimension {record['dimension']}")
     for factor in record["symmetry"]:
-        _lines(console, [f"{factor['name']}: {factor['kind']} on {factor['lives_on']}, dimension {factor['dimension']}"])
+        place = f"{factor['kind']} on {factor['lives_on']}, dimension {factor['dimension']}"
+        _lines(console, [place if factor["name"] == factor["kind"] else f"{factor['name']}: {place}"])
         _lines(console, [f"generator {generator}" for generator in factor["generators"]], 4)
         _lines(console, [f"conserved {name} = {charge}" for name, charge in factor["charges"].items()], 4)
     if not record["symmetry"]:

@@ -25,8 +25,8 @@ def load_variable(path: Path, variable: str) -> Parametrization:
     """
     module = _execute(path)
     if not hasattr(module, variable):
-        known = [name for name, value in vars(module).items() if isinstance(value, Parametrization)]
-        raise DeclarationError(f"{path} has no variable '{variable}'; its parametrizations: {', '.join(known) or 'none'}")
+        known = ", ".join(name for name, value in vars(module).items() if isinstance(value, Parametrization))
+        raise DeclarationError(f"{path} has no variable '{variable}'; its parametrizations: {known or 'none'}")
     value = getattr(module, variable)
     if not isinstance(value, Parametrization):
         raise DeclarationError(

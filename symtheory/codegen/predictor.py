@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
+from collections.abc import Mapping
 
 import sympy as sp
 
 from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.layout import INDENT, LINE_LENGTH, fold_statement
+from symtheory.codegen.naming import Names
+from symtheory.codegen.paragraph import fold_entry
+from symtheory.errors import CodegenError
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.node import Node
-from symtheory.graph.operations.leaf import Leaf, Number
+from symtheory.graph.operations.leaf import Leaf, Number, Parameter
 from symtheory.graph.shapes import show
 
 
 def render_predictor(graph: ComputationGraph) -> str:
     """Source of ``predictor(point, <inputs and constants by name>)``, tensors ``(*batch, *shape)``."""
     names = _variable_names(graph)
-    lines = [f'{INDENT}{name} = point["{name}"]' for name in graph.parameters]
-    lines += [INDENT + line for line in _size_lines(graph)]
+    lines = [
+        f'{INDENT}{names[node]} = point["{node.operation.identifier}"]'
+        for node in graph.nodes
+        if isinstance(node.operation, Parameter)
+    ]
+    lines += [INDENT + line for line in _size_lines(graph, names)]
     for node in graph.nodes:
         if not node.operands and not isinstance(node.operation, Number):
             continue
@@ -47,35 +54,33 @@ def _docstring(graph: ComputationGraph) -> list[str]:
     entries = [f"point: dict with {point}."]
     entries += [f"{name}: one sample, tensor {shape_text(shape)}." for name, shape in graph.inputs.items()]
     entries += [f"{name}: fixed, tensor {shape_text(shape)}." for name, shape in graph.constants.items()]
-    lines = [
-        '"""The declared predictor; batch axes broadcast.',
+    return [
+        f'{INDENT}"""The declared predictor; batch axes broadcast.',
         "",
-        "Args:",
-        *(line for entry in entries for line in _folded(entry)),
-        "Returns:",
-        f"{INDENT}tensor {shape_text(graph.predictor.shape)}.",
-        '"""',
+        f"{INDENT}Args:",
+        *(line for entry in entries for line in fold_entry(entry)),
+        f"{INDENT}Returns:",
+        f"{2 * INDENT}tensor {shape_text(graph.predictor.shape)}.",
+        f'{INDENT}"""',
     ]
-    return [f"{INDENT}{line}" if line else "" for line in lines]
-
-
-def _folded(entry: str) -> list[str]:
-    return wrap(entry, LINE_LENGTH - len(INDENT), initial_indent=INDENT, subsequent_indent=2 * INDENT)
 
 
 def _variable_names(graph: ComputationGraph) -> dict[Node, str]:
-    """Leaves by their own names, results by operation and number, made different from every leaf."""
-    taken = {*graph.parameters, *graph.inputs, *graph.constants, "point", *map(str, graph.free_sizes)}
-    names = {}
-    for node in graph.nodes:
-        name = graph.identifier(node)
-        while node.operands and name in taken:
-            name += "_"
-        names[node] = name
-    return names
+    """Leaves by their own names where these are free, results by operation and number, all of them different."""
+    arguments = (*graph.inputs, *graph.constants)
+    names = Names({"point", *map(str, graph.free_sizes)})
+    for argument in arguments:
+        if names.unique(argument) != argument:
+            raise CodegenError(f"'{argument}' cannot be an argument of the generated predictor: give it another name")
+    leaves = [node for node in graph.nodes if not node.operands]
+    results = [node for node in graph.nodes if node.operands]
+    return {
+        node: argument if (argument := graph.identifier(node)) in arguments else names.unique(argument)
+        for node in [*leaves, *results]
+    }
 
 
-def _size_lines(graph: ComputationGraph) -> list[str]:
+def _size_lines(graph: ComputationGraph, names: Mapping[Node, str]) -> list[str]:
     """Where an operation needs the value of a symbolic size, it is read off the first tensor that has it."""
     needed: set[sp.Symbol] = set()
     for node in graph.nodes:
@@ -83,12 +88,12 @@ def _size_lines(graph: ComputationGraph) -> list[str]:
     lines = []
     for size in sorted(needed, key=str):
         leaf, axis = _first_axis_of(graph, size)
-        lines.append(f"{size} = {leaf}.shape[{axis}]")
+        lines.append(f"{size} = {names[leaf]}.shape[{axis}]")
     return lines
 
 
-def _first_axis_of(graph: ComputationGraph, size: sp.Symbol) -> tuple[str, int]:
+def _first_axis_of(graph: ComputationGraph, size: sp.Symbol) -> tuple[Node, int]:
     for node in graph.nodes:
         if isinstance(node.operation, Leaf) and size in node.shape:
-            return node.operation.identifier, node.shape.index(size) - len(node.shape)
+            return node, node.shape.index(size) - len(node.shape)
     raise LookupError(f"size {size} is the size of no axis in {show(graph.predictor.shape)}")

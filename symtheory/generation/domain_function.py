@@ -9,6 +9,8 @@ import sympy as sp
 from symtheory.codegen.arguments import DictArgument
 from symtheory.codegen.docstring import describe_argument
 from symtheory.codegen.function import TorchFunction
+from symtheory.codegen.layout import INDENT
+from symtheory.codegen.paragraph import fold_entry, fold_paragraph
 
 
 def render_check_domain(metric: str, conditions: Sequence[sp.Expr], point: DictArgument) -> dict[str, str]:
@@ -38,13 +40,15 @@ def _check_domain(metric: str, conditions: Sequence[sp.Expr], point: DictArgumen
     stated = ", ".join(f"{condition} ≠ 0" for condition in conditions)
     lines = [
         "def check_domain(point: dict[str, Tensor]) -> None:",
-        f'    """Refuse a point outside the domain of the {metric} metric, which is {stated}.',
+        f'    """Refuse a point outside the domain of the {metric} metric.',
+        "",
+        *fold_paragraph(f"The domain is {stated}, entry by entry.", INDENT),
         "",
         "    The other functions do not check, so that torch.func and torch.compile can trace them: there",
         "    they return inf or nan. This one looks at values, so call it outside of such transforms.",
         "",
         "    Args:",
-        f"        point: {describe_argument(point, '')}",
+        *fold_entry(f"point: {describe_argument(point, '')}"),
         "    Raises:",
         "        ValueError: an expression vanishes; the message names it and the first index.",
         '    """',

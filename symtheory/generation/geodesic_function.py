@@ -8,6 +8,7 @@ import sympy as sp
 
 from symtheory.codegen.arguments import DictArgument
 from symtheory.codegen.docstring import describe_argument
+from symtheory.codegen.paragraph import fold_entry
 from symtheory.geometry import Geodesic
 
 SOURCE = "da Silva et al. 2025 (2505.05409)"
@@ -52,8 +53,8 @@ def render_geodesic(metric: str, geodesic: Geodesic, point: DictArgument, xi: Di
         "",
         *_exact_lines(geodesic),
         "    Args:",
-        f"        point: {describe_argument(point, '')}",
-        f"        xi: {describe_argument(xi, '')}",
+        *fold_entry(f"point: {describe_argument(point, '')}"),
+        *fold_entry(f"xi: {describe_argument(xi, '')}"),
         "        t: number, or tensor ``(*batch)``.",
         f"        order: {choices}.",
         "    Returns:",

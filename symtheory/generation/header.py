@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from textwrap import wrap
 
 import sympy as sp
 
 from symtheory.codegen.function import render_imports
 from symtheory.codegen.layout import INDENT, LINE_LENGTH
+from symtheory.codegen.paragraph import fold_paragraph
 from symtheory.graph.shapes import Shape, show
 from symtheory.parametrization import Parametrization
 
@@ -30,7 +30,7 @@ def render_header(
         "Declared:",
         *(INDENT + line for line in declaration_lines(parametrization)),
         "",
-        *_paragraph(
+        *fold_paragraph(
             "A point is dict[str, Tensor] with leaves (*batch, *shape); a tangent has the same keys. Everything is "
             "dimensionless and follows the dtype and device of its tensors."
         ),
@@ -59,7 +59,7 @@ def _metric_lines(metric: str | None, has_domain: bool) -> list[str]:
         if has_domain
         else "It is defined at every point."
     )
-    return ["", *_paragraph(f"Metric: {metric}. {domain}")]
+    return ["", *fold_paragraph(f"Metric: {metric}. {domain}")]
 
 
 def _omitted_lines(omitted: Mapping[str, str]) -> list[str]:
@@ -68,19 +68,8 @@ def _omitted_lines(omitted: Mapping[str, str]) -> list[str]:
     for name, reason in omitted.items():
         names.setdefault(reason, []).append(name)
     entries = [f"{', '.join(group)}: {reason}." for reason, group in names.items()]
-    folded = [line for entry in entries for line in _paragraph(entry, INDENT, 2 * INDENT)]
+    folded = [line for entry in entries for line in fold_paragraph(entry, INDENT, INDENT)]
     return ["", "Left out:", *folded] if folded else []
-
-
-def _paragraph(text: str, first: str = "", further: str = "") -> list[str]:
-    return wrap(
-        text,
-        LINE_LENGTH,
-        initial_indent=first,
-        subsequent_indent=further,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def declaration_lines(parametrization: Parametrization) -> list[str]:

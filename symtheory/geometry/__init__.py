@@ -9,7 +9,7 @@ from symtheory.geometry.curvature import Curvature
 from symtheory.geometry.elementwise_geometry import ElementwiseGeometry
 from symtheory.geometry.geodesic import Geodesic
 from symtheory.geometry.metrics import METRICS, Metric, MetricFamily
-from symtheory.geometry.weight_coordinates import WeightCoordinates, weight_coordinates
+from symtheory.symmetry.weight_coordinates import WeightCoordinates, weight_coordinates
 
 if TYPE_CHECKING:
     from symtheory.graph.elementwise import ElementwiseModel

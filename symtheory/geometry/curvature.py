@@ -13,8 +13,8 @@ from symtheory.geometry.christoffel_symbols import ChristoffelSymbols
 class Curvature:
     """Curvature of one k-dimensional block.
 
-    riemann: nonzero components {(i, j, k, l): R^i_jkl}, with
-        R^i_jkl = ∂_k Γ^i_lj − ∂_l Γ^i_kj + Γ^i_km Γ^m_lj − Γ^i_lm Γ^m_kj.
+    riemann: nonzero components {(i, j, k, l): R^i_jkl}, with R^i_jkl = ∂_k Γ^i_lj − ∂_l Γ^i_kj
+    + Γ^i_km Γ^m_lj − Γ^i_lm Γ^m_kj.
     ricci: k×k matrix R_jl = R^i_jil.
     scalar: g^{jl} R_jl; twice the Gauss curvature on a surface.
     """

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 import sympy as sp
 
-from symtheory.errors import MetricError
+from symtheory.errors import DerivationError
 from symtheory.geometry.christoffel_symbols import ChristoffelSymbols
 from symtheory.geometry.geodesic import TIME, Geodesic, initial_symbols, velocity_symbols
 from symtheory.geometry.geodesic_quadrature import ClosedForm, decoupled_geodesic, horizontal_geodesic
-from symtheory.geometry.weight_coordinates import WeightCoordinates, weight_coordinates
+from symtheory.symmetry.weight_coordinates import WeightCoordinates, weight_coordinates
 
 if TYPE_CHECKING:
     from symtheory.geometry.elementwise_geometry import ElementwiseGeometry
@@ -110,6 +110,6 @@ class _WeightProblem:
 def _weights_or_parameters(geometry: ElementwiseGeometry) -> WeightCoordinates:
     try:
         return weight_coordinates(geometry.model)
-    except MetricError:
+    except DerivationError:
         # A metric that needs no weights may still have geodesics that decouple in the parameters themselves.
         return WeightCoordinates(sp.ImmutableMatrix(sp.eye(len(geometry.coordinates))))

@@ -15,7 +15,7 @@ from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.symbols import PREDICTOR
 from symtheory.symmetry.solutions import nullspace
-from symtheory.symmetry.weights import WeightCoordinates, weight_coordinates
+from symtheory.symmetry.weight_coordinates import WeightCoordinates, weight_coordinates
 
 POSITIVE = sp.Symbol("w", positive=True)
 
@@ -53,7 +53,6 @@ def fibre_minimum(model: ElementwiseModel, objective: sp.Expr) -> FibreMinimum:
     """min f(θ) over φ(θ) = w. Raises ``DerivationError`` when φ is no monomial of weight coordinates, is positive
     nowhere, or f is no positive sum of even monomials in them whose stationarity conditions fix it.
     """
-    _require_real_weights(model)
     weights = weight_coordinates(model)
     to_weights = dict(zip(model.coordinates, weights.inverse, strict=True))
     predictor = _monomials(model.predictor, to_weights, weights)
@@ -74,12 +73,6 @@ def fibre_minimum(model: ElementwiseModel, objective: sp.Expr) -> FibreMinimum:
         at_minimum[weights.symbols[flippable[-1]]] *= -1
     point = {symbol: form.subs(at_minimum) for symbol, form in to_weights.items()}
     return FibreMinimum(sp.powsimp(logarithms[-1] * sp.Add(*values)), point, bool(flippable))
-
-
-def _require_real_weights(model: ElementwiseModel) -> None:
-    """A rotation has no weight coordinates over the reals."""
-    if any(not value.is_real for generator in model.generators for value in generator.eigenvals()):
-        raise DerivationError("a generator has complex weights (a rotation, say): no closed fibre minimum")
 
 
 Monomial = tuple[tuple[sp.Integer, ...], sp.Expr]

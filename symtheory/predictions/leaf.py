@@ -17,7 +17,7 @@ from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.quadrature import LEAF, integrate_motion
 from symtheory.predictions.symbols import ALPHA
 from symtheory.symmetry.solutions import nullspace
-from symtheory.symmetry.weights import WeightCoordinates, weight_coordinates
+from symtheory.symmetry.weight_coordinates import WeightCoordinates, weight_coordinates
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def leaf_flow(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> LeafFlow:
     start = natural_start(model)
     weights = weight_coordinates(replace(model, generators=tuple(_matrix(model, charge) for charge in charges)))
     norms = _row_norms(weights)
-    leaf = _leaf(weights, norms, [form.subs(start) for form in weights.forms])
+    leaf = _leaf(weights, norms, [form.subs(start) for form in weights.of(model.coordinates)])
     inverse = dict(zip(model.coordinates, weights.inverse, strict=True))
     predictor = sp.expand(model.predictor.subs(inverse, simultaneous=True))
     gradient = [sp.diff(predictor, symbol).subs(leaf.point) for symbol in weights.symbols]

@@ -27,7 +27,8 @@ def discrete_noether(functions: Any, runs: Sequence[Runs], data: Mapping[str, Te
     a step, the largest over replicas, charges and coordinates. Criterion: ExactLaw(1e-10) over 2,000 or more
     steps. Inconclusive if no charge moved by more than the tolerance: then the law was not put to the test.
     """
-    residuals, moved = {}, 0.0
+    residuals: dict[str, Tensor] = {}
+    moved = 0.0
     for run in runs:
         residual, largest = _residuals(functions, run)
         residuals[_label(run, residuals)] = residual

@@ -105,9 +105,7 @@ def _outside_range(count: int, n: int) -> Verdict:
     return Verdict(MECHANISM, "refuted", 0.0, nan, None, None, n, CRITERION, {"reason": reason})
 
 
-def _minimiser(
-    functions: Any, alpha: float, rows: Tensor, target: Tensor, ends: Tensor, tau: Tensor
-) -> dict[str, Any]:
+def _minimiser(functions: Any, alpha: float, rows: Tensor, target: Tensor, ends: Tensor, tau: Tensor) -> dict[str, Any]:
     """The minimiser of Σ Q(w_j) subject to Xw = y, from the dual problem, and the relative distances to it."""
     inverse, slope = formula(functions, "mirror_inverse"), formula(functions, "mirror_slope")
     w, residual = dual_newton(lambda t: inverse(t, alpha), lambda t: slope(t, alpha), rows, target, rows @ tau)

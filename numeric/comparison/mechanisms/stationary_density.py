@@ -38,8 +38,8 @@ GRID = 200
 CRITERION = (
     "measured/predicted of the variance and of the shift y − mean, per-replica time averages first, errors over "
     f"replicas: {MOMENTS.criterion}; Kolmogorov-Smirnov distance of all snapshots falls from the largest to the "
-    f"smallest eta, and its line's value at eta = 0 is below {SHAPE:g} (refuted above); inconclusive if the first and "
-    f"second half of the snapshots differ by more than {STEADY:g} standard errors"
+    f"smallest eta, and its line's value at eta = 0 is below {SHAPE:g} (refuted above); inconclusive if mean or "
+    f"variance differ by more than {STEADY:g} standard errors between the first and the second half of the snapshots"
 )
 
 
@@ -68,7 +68,7 @@ def stationary_density(functions: Any, runs: Sequence[Runs], data: Mapping[str, 
     runs = sorted(runs, key=step_size, reverse=True)
     samples = [_samples(run, data) for run in runs]
     n = min(array.shape[1] for array in samples)
-    reason = next((found for array in samples if (found := _unsettled(array))), "")
+    reason = next(filter(None, map(_unsettled, samples)), "")
     if reason:
         return undecided(MECHANISM, CRITERION, reason, n=n)
     target = float(data_of(runs[0], data, ("y",))["y"])
@@ -102,9 +102,12 @@ def _samples(runs: Runs, data: Mapping[str, Tensor] | None) -> FloatArray:
 def _unsettled(samples: FloatArray) -> str:
     if not np.isfinite(samples).all() or (samples <= 0).any():
         return f"{int((~(samples > 0)).sum())} values of w are not positive: the law is stated for w > 0"
-    half = len(samples) // 2
-    drift = replica_mean(samples[half:].mean(0) - samples[:half].mean(0)).z(0.0)
-    return f"the mean still drifts ({drift:+.1f} standard errors): record later" if abs(drift) > STEADY else ""
+    for name, values in (("mean", samples), ("variance", (samples - samples.mean()) ** 2)):
+        half = len(values) // 2
+        drift = replica_mean(values[half:].mean(0) - values[:half].mean(0)).z(0.0)
+        if abs(drift) > STEADY:
+            return f"the {name} still drifts ({drift:+.1f} standard errors): record later"
+    return ""
 
 
 def _compare(functions: Any, runs: Runs, samples: FloatArray, target: float) -> _Ensemble:

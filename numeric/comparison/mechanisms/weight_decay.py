@@ -31,8 +31,8 @@ STATIONARY = 1e-8  # largest ‖∂(L + λ/2 ‖θ‖²)/∂θ‖ on nonzero coe
 
 CRITERION = (
     f"at end points where training is stationary (relative gradient below {STATIONARY:g}) and every coefficient is "
-    f"above {LIVING:g} or below {DEAD:g} of those without decay: ∂L/∂w + (λ/2) R'(w) = 0 on the nonzero ones, |∂L/∂w| ≤ (λ/2) "
-    f"R'(0+) on the others, ‖θ‖² = Σ R(w), all relative: {LAW.criterion}"
+    f"above {LIVING:g} or below {DEAD:g} of those without decay: ∂L/∂w + (λ/2) R'(w) = 0 on the nonzero ones, "
+    f"|∂L/∂w| ≤ (λ/2) R'(0+) on the others, ‖θ‖² = Σ R(w), all relative: {LAW.criterion}"
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sympy as sp
 
-from symtheory.geometry.weight_coordinates import WeightCoordinates
+from symtheory.symmetry.weight_coordinates import WeightCoordinates
 
 
 def diagonal_in_weights(weights: WeightCoordinates, coefficients: Sequence[sp.Expr]) -> sp.ImmutableMatrix:

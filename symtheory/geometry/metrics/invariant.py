@@ -8,7 +8,7 @@ import sympy as sp
 
 from symtheory.geometry.metrics.diagonal_in_weights import diagonal_in_weights
 from symtheory.geometry.metrics.metric_family import MetricFamily
-from symtheory.geometry.weight_coordinates import weight_coordinates
+from symtheory.geometry.metrics.metric_weights import metric_weights
 
 if TYPE_CHECKING:
     from symtheory.graph.elementwise import ElementwiseModel
@@ -27,5 +27,5 @@ class Invariant(MetricFamily):
 
         Raises MetricError when the generators have no joint rational eigenbasis.
         """
-        weights = weight_coordinates(model)
+        weights = metric_weights(model, self.name)
         return diagonal_in_weights(weights, [p**-2 for p in weights.of(model.coordinates)])

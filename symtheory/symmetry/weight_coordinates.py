@@ -4,41 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
-from symtheory.errors import MetricError
-
-if TYPE_CHECKING:
-    from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.errors import DerivationError
+from symtheory.graph.elementwise import ElementwiseModel
 
 
 @dataclass(frozen=True)
 class WeightCoordinates:
-    """p = M θ with M a k×k integer matrix, so that a generator acts as p_i ↦ λ_i p_i.
+    """p = M θ with M a k×k integer matrix, so that generator a acts as p_i ↦ ω_ai p_i.
 
-    matrix: M, its rows primitive integer vectors with a positive first nonzero entry.
+    matrix: M, its rows primitive integer vectors with a positive first nonzero entry;
+    weights: for every generator the rational weights (ω_a1, …, ω_ak).
     """
 
     matrix: sp.ImmutableMatrix
+    weights: tuple[tuple[sp.Rational, ...], ...] = ()
+
+    @cached_property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """p_1 … p_k."""
+        return tuple(sp.Symbol(f"p{index}", real=True) for index in range(1, self.matrix.rows + 1))
+
+    @cached_property
+    def inverse(self) -> tuple[sp.Expr, ...]:
+        """θ_1 … θ_k as expressions in ``symbols``."""
+        return self.back(self.symbols)
 
     def of(self, point: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
         """The k weight coordinates M θ of a point or of a velocity with k components."""
         return tuple(self.matrix * sp.Matrix(point))
 
     def back(self, weights: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
-        """The point M^{-1} p with k components that has the given weight coordinates."""
+        """The point M⁻¹ p with k components that has the given weight coordinates."""
         return tuple(self.matrix.inv() * sp.Matrix(weights))
 
 
 def weight_coordinates(model: ElementwiseModel) -> WeightCoordinates:
     """Joint eigenbasis of the generators over the rationals; the parameters themselves where there are none.
 
-    Raises MetricError when the generators do not commute or are not diagonalizable over the rationals.
+    Raises ``DerivationError`` when the generators do not commute or are not diagonalizable over the rationals, as for
+    a rotation (under which the Euclidean metric is invariant already).
     """
-    size = len(model.coordinates)
+    size = model.dimension
     generators = [sp.Matrix(generator) for generator in model.generators]
     _check_commuting(generators)
     spaces = [DomainMatrix.eye(size, sp.QQ)]
@@ -52,18 +63,18 @@ def weight_coordinates(model: ElementwiseModel) -> WeightCoordinates:
         spaces = [space for _, space in joint if space.shape[0]]
         if sum(space.shape[0] for space in spaces) < size:
             raise _not_diagonalizable(generator)
-    rows = [_primitive(row) for space in spaces for row in _reduced(space)]
-    rows.sort(key=_leading_position)
-    return WeightCoordinates(sp.ImmutableMatrix(rows))
+    rows = sorted((_primitive(row) for space in spaces for row in _reduced(space)), key=_leading_position)
+    weights = tuple(tuple(_weight(row, generator) for row in rows) for generator in generators)
+    return WeightCoordinates(sp.ImmutableMatrix(rows), weights)
 
 
 def _check_commuting(generators: Sequence[sp.Matrix]) -> None:
     for place, first in enumerate(generators):
         for second in generators[place + 1 :]:
             if first * second != second * first:
-                raise MetricError(
-                    f"generators {first.tolist()} and {second.tolist()} do not commute, so they have no common weight "
-                    "coordinates: use 'euclidean' or a Metric of your own"
+                raise DerivationError(
+                    f"generators {first.tolist()} and {second.tolist()} do not commute: "
+                    "they have no common weight coordinates"
                 )
 
 
@@ -74,13 +85,9 @@ def _rational_eigenvalues(generator: sp.Matrix) -> list[object]:
     return [sp.QQ.from_sympy(-factor.nth(0) / factor.nth(1)) for factor, _ in factors]
 
 
-def _not_diagonalizable(generator: sp.Matrix) -> MetricError:
-    remedy = (
-        "the euclidean metric is invariant under this rotation already: use 'euclidean'"
-        if -generator == generator.T
-        else "use 'euclidean' or a Metric of your own"
-    )
-    return MetricError(f"the generator {generator.tolist()} is not diagonalizable over the rationals: {remedy}")
+def _not_diagonalizable(generator: sp.Matrix) -> DerivationError:
+    kind = " (a rotation)" if -generator == generator.T else ""
+    return DerivationError(f"the generator {generator.tolist()}{kind} is not diagonalizable over the rationals")
 
 
 def _reduced(space: DomainMatrix) -> list[list[sp.Expr]]:
@@ -97,3 +104,9 @@ def _primitive(row: Sequence[sp.Expr]) -> list[sp.Expr]:
 
 def _leading_position(row: Sequence[sp.Expr]) -> int:
     return next(place for place, entry in enumerate(row) if entry != 0)
+
+
+def _weight(row: Sequence[sp.Expr], generator: sp.Matrix) -> sp.Rational:
+    """ω with row · A = ω row."""
+    pivot = _leading_position(row)
+    return (sp.Matrix([row]) * generator)[pivot] / row[pivot]
