@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -22,18 +23,19 @@ def gamma(w: Tensor, y: float, eta: float, sigma: float) -> Tensor:
     return (y / temperature - 1.5) * torch.log(w) - w / temperature
 
 
-def normal(w: Tensor, y: float, eta: float, sigma: float) -> Tensor:
-    """The normal law of the same mean and variance: only its shape is wrong."""
+def lognormal(w: Tensor, y: float, eta: float, sigma: float) -> Tensor:
+    """The lognormal law of the same mean M and variance T M: only its shape is wrong."""
     temperature = eta * sigma**2
     mean = y - temperature / 2
-    return -((w - mean) ** 2) / (2 * temperature * mean)
+    spread = math.log(1 + temperature / mean)
+    return -torch.log(w) - (torch.log(w) - math.log(mean) + spread / 2) ** 2 / (2 * spread)
 
 
 RIGHT = {"stationary_density": gamma, "stationary_density_gauge": lambda w: {"u": torch.sqrt(w), "v": torch.sqrt(w)}}
 WRONG = {
     "twice the temperature": lambda w, y, eta, sigma: gamma(w, y, eta, 2**0.5 * sigma),
     "another measure": lambda w, y, eta, sigma: gamma(w, y, eta, sigma) + torch.log(w),
-    "the shape of a normal law": normal,
+    "the shape of a lognormal law": lognormal,
 }
 
 
@@ -55,7 +57,9 @@ def test_the_derived_density_is_confirmed(done: Experiment) -> None:
 @pytest.mark.parametrize("density", WRONG.values(), ids=WRONG)
 def test_another_density_is_refuted(done: Experiment, density: object) -> None:
     wrong = prediction("stationary_density", stationary_density=density)
-    assert numeric.check(wrong, done.runs, done.data).verdict == "refuted"
+    verdict = numeric.check(wrong, done.runs, done.data)
+    assert verdict.verdict == "refuted"
+    assert verdict.details["decided_by"] == ("shape" if density is lognormal else "variance")
 
 
 def test_a_density_of_infinite_mass_decides_nothing(done: Experiment) -> None:

@@ -28,6 +28,7 @@ CUBIC = {
 }
 WRONG = {
     "twice the penalty": {"weight_decay": lambda w: 4 * w.abs(), "weight_decay_slope": lambda w: 4 * w.sign()},
+    "twice the value": {"weight_decay": lambda w: 4 * w.abs()},
     "twice the slope": {"weight_decay_slope": lambda w: 4 * w.sign()},
     "another exponent": {"weight_decay": lambda w: 2 * w.square(), "weight_decay_slope": lambda w: 4 * w},
     "the opposite sign": {"weight_decay_slope": lambda w: -2 * w.sign()},
@@ -68,12 +69,23 @@ def test_a_penalty_that_is_not_convex_is_confirmed_at_every_end_point() -> None:
     assert int(verdict.details["nonzero"].sum()) > 0
 
 
-def test_training_that_has_not_ended_decides_nothing() -> None:
-    short = replace(PLAN, steps=150)
-    done = experiment.run(HADAMARD, SimpleNamespace(**RIGHT), wide_regression(), short, seed=2)
-    verdict = numeric.check(prediction("weight_decay", **RIGHT), done.runs, done.data)
+def test_training_that_has_not_ended_decides_nothing(done: Experiment) -> None:
+    (run,) = done.runs
+    moved = replace(run, final={name: 1.001 * leaf for name, leaf in run.final.items()})
+    verdict = numeric.check(prediction("weight_decay", **RIGHT), moved, done.data)
     assert verdict.verdict == "inconclusive"
-    assert "train longer" in verdict.details["reason"]
+    assert "not stationary" in verdict.details["reason"]
+
+
+def test_a_coefficient_on_its_way_to_zero_decides_nothing(done: Experiment) -> None:
+    (run,) = done.runs
+    dying = {name: leaf.clone() for name, leaf in run.final.items()}
+    dead = int((run.final["u"] * run.final["v"])[0].abs().argmin())
+    for leaf in dying.values():
+        leaf[0, dead] = 1e-3
+    verdict = numeric.check(prediction("weight_decay", **RIGHT), replace(run, final=dying), done.data)
+    assert verdict.verdict == "inconclusive"
+    assert "1 coefficients are neither nonzero nor zero" in verdict.details["reason"]
 
 
 def test_a_decay_that_kills_every_coefficient_decides_nothing() -> None:

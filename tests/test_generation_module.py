@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import sympy as sp
 import torch
 from generation_cases import CASES, close, declaration, generated, module, random_point, random_tangent
 
@@ -21,6 +22,7 @@ from symtheory import catalog
 from symtheory.catalog.depth_product import product_of
 from symtheory.codegen.generated_module import GeneratedModule
 from symtheory.errors import CodegenError, MetricError
+from symtheory.generation.group_functions import render_act
 
 LINE_LENGTH = 100
 """Longest line of generated code; declared names may make a header line longer, code never is."""
@@ -229,14 +231,31 @@ def test_an_unknown_metric_is_refused() -> None:
         st.generate(declaration("hadamard"), metric="round")
 
 
+@pytest.mark.parametrize("name", ['a"""b', "a\\b", "a\nb", "{a}"])
+def test_a_name_that_would_break_the_source_is_refused(name: str) -> None:
+    u, v = st.param("u", 2), st.param("v", 2)
+    with pytest.raises(CodegenError, match="cannot stand in source text: leave out quotes"):
+        st.generate(st.Parametrization(u * v, name=name))
+    metric = st.Metric(sp.eye(2), sp.symbols("u v", real=True), name=name)
+    with pytest.raises(CodegenError, match="cannot stand in source text: leave out quotes"):
+        st.generate(declaration("hadamard"), metric=metric)
+
+
 def test_parameters_may_be_called_like_arguments() -> None:
     d = st.dims("d")
-    m = st.generate(st.Parametrization(st.param("point", d) * st.param("xi", d) * st.param("t", d), name="odd")).load()
-    point = {key: torch.tensor([value]) for key, value in {"point": 1.5, "xi": 0.5, "t": 0.8}.items()}
+    factors = [st.param(name, d) for name in ("point", "xi", "order")]
+    m = st.generate(st.Parametrization(factors[0] * factors[1] * factors[2], name="odd")).load()
+    point = {key: torch.tensor([value]) for key, value in {"point": 1.5, "xi": 0.5, "order": 0.8}.items()}
     assert m.predictor(point).tolist() == pytest.approx([0.6])
     xi = m.project_horizontal(point, {key: torch.ones(1) for key in point})
     near = m.geodesic(point, xi, 1e-3, order=3)
     assert close(near, m.geodesic(point, xi, 1e-3, order="exact"), 1e-6)
+
+
+def test_a_parameter_that_hides_the_time_costs_the_geodesic_alone() -> None:
+    d = st.dims("d")
+    made = st.generate(st.Parametrization(st.param("t", d) * st.param("u", d), name="odd"))
+    assert made.omitted == {"geodesic": "symbol 't' is bound twice: give each argument its own symbol"}
 
 
 @pytest.mark.parametrize("name", ["point", "torch"])
@@ -254,8 +273,7 @@ def test_a_parameter_may_be_called_torch() -> None:
 
 
 def test_many_generators_keep_their_names() -> None:
-    source = st.generate(product_of(11), metric="invariant").source
-    assert '"u11": u11 * torch.exp(-g_rescaling_10)' in source
+    assert '"u12": u12 * torch.exp(-g_rescaling_11)' in render_act(product_of(12))
 
 
 @pytest.mark.parametrize(("name", "metric"), CASES)

@@ -27,13 +27,13 @@ class Plan:
     gradient descent, at the same η.
     """
 
-    lr: float = 0.12
+    lr: float = 0.1
     noise: float = 1.0
     start_kernel: float = 0.5
-    steps: int = 14_000
-    replicas: int = 8
+    steps: int = 15_000
+    replicas: int = 16
     records: int = 16
-    descent_steps: int = 5_000
+    descent_steps: int = 6_000
 
 
 def run(

@@ -16,7 +16,7 @@ from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_fi
 
 
 def draw_convergence(data: Mapping[str, Any]) -> Figure:
-    """Draw {"eta": (k,) or {label: (k,)}, "deviation": {label: (k,)}, "expected_slope": float, "title", "xlabel", "ylabel"}.
+    """Draw {"eta": (k,), "deviation": {label: (k,)}, "expected_slope": float, "title", "xlabel", "ylabel"}.
 
     eta and deviations are positive (zeros and NaN are left out); three or more points get a fitted slope,
     which the legend states. The last three keys are optional text. CheckError when nothing positive is left.
@@ -26,8 +26,7 @@ def draw_convergence(data: Mapping[str, Any]) -> Figure:
     axes = figure.add_subplot()
     drawn: list[tuple[np.ndarray, np.ndarray]] = []
     for k, (label, values) in enumerate(data["deviation"].items()):
-        steps = data["eta"][label] if isinstance(data["eta"], Mapping) else data["eta"]
-        eta, deviation = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+        eta, deviation = np.asarray(data["eta"], dtype=np.float64), np.asarray(values, dtype=np.float64)
         good = np.isfinite(deviation) & (deviation > 0) & (eta > 0)
         if not good.any():
             continue

@@ -40,7 +40,7 @@ def _discrete_noether(details: dict[str, Any], experiment: Experiment, functions
     if "residual" not in details:
         return [], ""
     data = {
-        "steps": next(iter(details["steps"].values())),
+        "steps": details["steps"],
         "residual": details["residual"],
         "tolerance": details["tolerance"],
         "title": "Residual of the discrete Noether law on every step of minibatch SGD",

@@ -45,7 +45,7 @@ def _check_domain(metric: str, conditions: Sequence[sp.Expr], point: DictArgumen
         *fold_paragraph(f"The domain is {stated}, entry by entry.", INDENT),
         "",
         "    The other functions do not check, so that torch.func and torch.compile can trace them: there",
-        "    they return inf or nan. This one looks at values, so call it outside of such transforms.",
+        "    they may return inf or nan. This one looks at values, so call it outside of such transforms.",
         "",
         "    Args:",
         *fold_entry(f"point: {describe_argument(point, '')}"),

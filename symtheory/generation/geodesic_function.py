@@ -21,14 +21,22 @@ def christoffel_rate(
     acceleration: Sequence[sp.Symbol],
 ) -> list[sp.Expr]:
     """d/dt Γ(γ', γ') for given components Γ(ξ, ξ), in γ = coordinates, γ' = xi and γ'' = acceleration."""
-    moves = [*zip(coordinates, xi, strict=True), *zip(xi, acceleration, strict=True)]
-    return [_tidy(sp.Add(*(sp.diff(component, symbol) * change for symbol, change in moves))) for component in form]
+    position = list(zip(coordinates, xi, strict=True))
+    velocity = list(zip(xi, acceleration, strict=True))
+    return [_tidy(_along(position, component), _along(velocity, component)) for component in form]
 
 
-def _tidy(expression: sp.Expr) -> sp.Expr:
-    """Like terms collected where all denominators are monomials; common factors drawn out elsewhere."""
-    has_sum_below = any(power.base.is_Add and power.exp.is_negative for power in expression.atoms(sp.Pow))
-    return sp.factor_terms(expression) if has_sum_below else sp.expand(expression)
+def _along(changes: Sequence[tuple[sp.Symbol, sp.Symbol]], expression: sp.Expr) -> sp.Expr:
+    return sp.Add(*(sp.diff(expression, symbol) * change for symbol, change in changes))
+
+
+def _tidy(position: sp.Expr, velocity: sp.Expr) -> sp.Expr:
+    """Sum of both parts: like terms collected where all denominators are monomials, else each part factored."""
+    total = position + velocity
+    if not any(power.base.is_Add and power.exp.is_negative for power in total.atoms(sp.Pow)):
+        return sp.expand(total)
+    factored = sp.factor(position) if position.is_rational_function() else sp.factor_terms(position)
+    return factored + sp.factor_terms(velocity)
 
 
 def render_geodesic(metric: str, geodesic: Geodesic, point: DictArgument, xi: DictArgument, axes: int) -> str:

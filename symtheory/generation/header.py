@@ -55,7 +55,7 @@ def _metric_lines(metric: str | None, has_domain: bool) -> list[str]:
     if metric is None:
         return []
     domain = (
-        "Outside its domain the functions return inf or nan; check_domain(point) raises ValueError and says where."
+        "Outside its domain the functions may return inf or nan; check_domain(point) raises ValueError and says where."
         if has_domain
         else "It is defined at every point."
     )

@@ -34,7 +34,7 @@ def discrete_noether(functions: Any, runs: Sequence[Runs], data: Mapping[str, Te
         residuals[_label(run, residuals)] = residual
         moved = max(moved, largest)
     details = {
-        "steps": {label: torch.arange(len(residual)) for label, residual in residuals.items()},
+        "steps": torch.arange(max(map(len, residuals.values()))),
         "residual": residuals,
         "largest_change": moved,
     }

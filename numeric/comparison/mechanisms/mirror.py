@@ -43,19 +43,24 @@ def mirror(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | No
 
     Needs gradient descent without momentum and weight decay on data {"x": (n, d), "y": (n,)} that can be fitted,
     started at mirror_start(α), at three or more step sizes for each start scale α; no observable. w(τ) is
-    inverted numerically, also where τ has a finite range. details: "eta", "deviation" and "distance" (to the
-    independently computed minimiser, relative) by start scale, "coefficients" and "minimiser" at the smallest η.
+    inverted numerically, also where τ has a finite range. details: "eta" (k,) of all runs; by start scale "deviation"
+    and "distance" to the independently computed minimiser (k,), relative, NaN at values of η without a run, and
+    "coefficients" and "minimiser" at the smallest η.
     """
     scales: dict[float, list[Runs]] = {}
-    for run in runs:
+    for run in sorted(runs, key=step_size, reverse=True):
         require_settings(run, zero=("momentum", "weight_decay", "label_noise", "batch_size"))
         scales.setdefault(_start_scale(functions, run), []).append(run)
     parts: dict[str, Verdict] = {}
-    details: dict[str, Any] = {}
+    etas = sorted({step_size(run) for run in runs}, reverse=True)
+    details: dict[str, Any] = {"eta": torch.tensor(etas, dtype=torch.float64)}
     for alpha, group in sorted(scales.items(), reverse=True):
         label = f"alpha = {alpha:.4g}"
         order, extrapolation, found = _judge_scale(functions, alpha, group, data)
         parts |= {f"{label}, order": order, f"{label}, eta = 0": extrapolation}
+        for key in ("deviation", "distance"):
+            if key in found:
+                found[key] = _at_all(etas, [step_size(run) for run in group], found[key])
         for key, value in found.items():
             details.setdefault(key, {})[label] = value
     return combine(parts, CRITERION, details)
@@ -64,7 +69,6 @@ def mirror(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | No
 def _judge_scale(
     functions: Any, alpha: float, runs: list[Runs], data: Mapping[str, Tensor] | None
 ) -> tuple[Verdict, Verdict, dict[str, Any]]:
-    runs = sorted(runs, key=step_size, reverse=True)
     x, y = regression_of(runs[0], data)
     for run in runs[1:]:
         regression_of(run, data)
@@ -75,7 +79,7 @@ def _judge_scale(
     deviation = torch.linalg.vector_norm(outside, dim=-1)
     misfit = float(relative_misfit(x, y, ends).max())
     etas = [step_size(run) for run in runs]
-    found: dict[str, Any] = {"eta": etas, "deviation": deviation, "misfit": misfit, "coefficients": ends[-1]}
+    found: dict[str, Any] = {"deviation": deviation, "misfit": misfit, "coefficients": ends[-1]}
     if not misfit <= FITTED:
         reason = f"training has not reached Xw = y (relative misfit {misfit:.2g}): train longer"
         return undecided(MECHANISM, CRITERION, reason), undecided(MECHANISM, CRITERION, reason), found
@@ -84,6 +88,13 @@ def _judge_scale(
         return outside_range, outside_range, found
     found |= _minimiser(functions, alpha, rows, target, ends, tau[-1])
     return ORDER.judge(MECHANISM, etas, deviation), _extrapolate(etas, outside), found
+
+
+def _at_all(etas: list[float], own: list[float], values: Tensor) -> Tensor:
+    """values, one for each of `own` step sizes, at their places among `etas`, NaN elsewhere."""
+    spread = torch.full((len(etas),), torch.nan, dtype=torch.float64)
+    spread[[etas.index(eta) for eta in own]] = values
+    return spread
 
 
 def _extrapolate(etas: list[float], outside: Tensor) -> Verdict:

@@ -149,7 +149,8 @@ def _judge_shape(etas: list[float], distances: list[float], n: int) -> Verdict:
 
 
 def _details(found: list[_Ensemble], target: float) -> dict[str, Any]:
-    last = np.stack([ensemble.samples[-1] for ensemble in found])
+    replicas = min(ensemble.samples.shape[1] for ensemble in found)
+    last = np.stack([ensemble.samples[-1, :replicas] for ensemble in found])
     grid = np.linspace(max(last.min() * 0.8, 1e-3 * target), last.max() * 1.05, GRID)
     return {
         "eta": [ensemble.eta for ensemble in found],

@@ -41,7 +41,8 @@ def weight_decay(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
 
     Needs gradient descent on numeric.losses.linear_regression with λ > 0, data {"x": (n, d), "y": (n,)}, all
     replicas at their end points; no observable. For convex R the end point is the minimum; otherwise it is one
-    stationary point, which may depend on the start. details: "coefficients" (R, d), "penalty" and "norm" (R,).
+    stationary point, which may depend on the start. details: "coefficients" and "loss_gradient"
+    (R, d), "predicted_loss_gradient" (R, d), NaN where w = 0, "penalty" and "norm" (R,).
     """
     parts, details = {}, {}
     for number, run in enumerate(runs):
@@ -66,8 +67,9 @@ def _judge(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> tup
     misfit = (w @ x.mT - y) @ x / len(x)
     penalty = formula(functions, MECHANISM)(torch.where(living, w, 0.0)).sum(-1)
     norm = formula(functions, f"{MECHANISM}_norm")(runs.final).to(torch.float64).sum(-1)
-    details |= {"penalty": penalty, "norm": norm, "loss_gradient": misfit}
     slope = decay / 2 * formula(functions, f"{MECHANISM}_slope")(torch.where(living, w, 1.0))
+    predicted = torch.where(living, -slope, torch.nan)
+    details |= {"penalty": penalty, "norm": norm, "loss_gradient": misfit, "predicted_loss_gradient": predicted}
     # Just off zero; R' may tend to infinity there, and then nothing bounds the gradient.
     bound = decay / 2 * formula(functions, f"{MECHANISM}_slope")(torch.full_like(w, DEAD * unit))
     stationarity = (misfit + slope).abs() / torch.maximum(misfit.abs(), slope.abs())
