@@ -32,7 +32,8 @@ def coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
 def squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between a network's output and the target, ½ ‖f(x) − y‖².
 
-    prediction: f(x), shape (R, B, *out). batch: "y" of shape (R, B, *out). Returns (R, B), summed over the axes of one output.
+    prediction: f(x), shape (R, B, *out). batch: "y" of shape (R, B, *out). Returns (R, B), summed over the axes of
+    one output.
     Raises KeyError if the batch lacks "y".
     """
     half_squares = 0.5 * (prediction - batch["y"]).square()

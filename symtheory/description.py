@@ -13,27 +13,12 @@ from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.operations.leaf import Leaf
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
+from symtheory.rendering import plain
 
 METRICS = ("euclidean", "invariant", "mixed")
 
 Renderer = Callable[[Any], str]
-"""How a formula is written: ``plain``, ``sympy.latex``, or ``mathml``."""
-
-
-def mathml(expression: Any) -> str:
-    """Presentation MathML of a SymPy object, for browsers."""
-    from sympy.printing.mathml import mathml as print_mathml
-
-    return f"<math>{print_mathml(expression, printer='presentation')}</math>"
-
-
-def plain(expression: Any) -> str:
-    """One line of text: ``left = right`` for an equation, ``Gamma^u_vv`` for an indexed name, SymPy's own otherwise."""
-    if isinstance(expression, sp.Eq):
-        return f"{plain(expression.lhs)} = {plain(expression.rhs)}"
-    if isinstance(expression, sp.Symbol):
-        return str(expression).replace("__", "^").replace(" ", "")
-    return str(expression)
+"""How a formula, or a list of them, is written: ``plain``, ``latex`` or ``mathml`` of ``symtheory.rendering``."""
 
 
 def describe(
@@ -114,8 +99,7 @@ def _symmetry(parametrization: Parametrization, render: Renderer) -> list[dict[s
 
 def _field(generator: dict[str, Any], render: Renderer) -> str:
     """A vector field as δ of each parameter that it moves."""
-    changes = [render(sp.Eq(sp.Symbol(f"delta_{name}"), change, evaluate=False)) for name, change in generator.items()]
-    return ", ".join(changes)
+    return render([sp.Eq(sp.Symbol(f"delta_{name}"), change, evaluate=False) for name, change in generator.items()])
 
 
 def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -> dict[str, Any]:

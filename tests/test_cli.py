@@ -78,9 +78,7 @@ def test_generate_writes_a_module_that_stands_alone(capsys: pytest.CaptureFixtur
         "import sys, torch, geometry; p = {'u': torch.ones(2, 3), 'v': torch.full((2, 3), 2.0)};"
         "print(geometry.predictor(p).tolist()); print('sympy' in sys.modules, 'symtheory' in sys.modules)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == [str([[2.0] * 3] * 2), "False False"]
 
 

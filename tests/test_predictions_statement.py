@@ -8,13 +8,13 @@ import pytest
 import sympy as sp
 import torch
 from oracles import mpmath_value
-from prediction_cases import CASES, declared, predictions
+from prediction_cases import CASES, predictions
 
 import symtheory as st
 from symtheory.errors import DerivationError
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Prediction
-from symtheory.predictions.predictions import MECHANISMS, Predictions
+from symtheory.predictions.predictions import MECHANISMS
 
 DOUBLE = 1e-12
 """Relative error that the project allows generated code in float64, against 50 digits."""

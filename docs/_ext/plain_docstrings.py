@@ -32,9 +32,7 @@ def escaped_lines(lines: list[str]) -> Iterator[str]:
         yield escape(line) if block_indent is None else line
 
 
-def process_docstring(
-    _app: Sphinx, _kind: str, _name: str, _of: object, _options: Any, lines: list[str]
-) -> None:
+def process_docstring(_app: Sphinx, _kind: str, _name: str, _of: object, _options: Any, lines: list[str]) -> None:
     """Change the lines of one docstring in place, as autodoc asks."""
     lines[:] = list(escaped_lines(lines))
 

@@ -32,8 +32,15 @@ def draw_convergence(data: Mapping[str, Any]) -> Figure:
             continue
         drawn.append((eta[good], deviation[good]))
         text = _draw_series(axes, *drawn[-1], label, k)
+        # Later series are open and larger, so that equal deviations are seen to be two.
         axes.plot(
-            *drawn[-1], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], linestyle="none", label=text
+            *drawn[-1],
+            color=COLOURS[k % len(COLOURS)],
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=5 + 3 * k,
+            fillstyle="none" if k else "full",
+            linestyle="none",
+            label=text,
         )
     if not drawn:
         raise CheckError("no deviation is positive and finite, so there is nothing to draw on logarithmic axes")

@@ -88,7 +88,7 @@ def _label_noise(details: dict[str, Any], experiment: Experiment, functions: Any
             "gradient descent, no noise": np.full((1, len(steps)), details["gradient_descent_distance"]),
         },
         "linear_steps": True,
-        "ylabel": "relative ℓ1 distance to the minimiser (dimensionless)",
+        "ylabel": "relative ℓ1 distance (dimensionless)",
         "title": "Distance of the zero-loss solution from the minimiser of the derived penalty",
     }
     coefficients = {
@@ -133,13 +133,14 @@ def _weight_decay(details: dict[str, Any], experiment: Experiment, functions: An
     run = experiment.runs[0]
     predictor, norm = run.module.predictor, functions.weight_decay_norm
     w, start = predictor(run.final), predictor(run.initial)
-    reach = 1.1 * float(max(w.abs().max(), start.abs().max(), torch.tensor(1e-12)))
+    reach = 2 * max(float(w.abs().max()), 1e-12)  # the end is what the figure is about; starts lie further out
+    inside = start.abs() <= reach
     grid = torch.linspace(-reach, reach, 401, dtype=w.dtype)
     data = {
         "w": w,
         "norm": norm(run.final),
-        "start_w": start,
-        "start_norm": norm(run.initial),
+        "start_w": start[inside],
+        "start_norm": norm(run.initial)[inside],
         "grid": grid,
         "minimum": functions.weight_decay(grid),
     }

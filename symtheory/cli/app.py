@@ -68,11 +68,10 @@ def derive(
     latex: Annotated[bool, typer.Option("--latex", help="Write formulas as LaTeX.")] = False,
 ) -> None:
     """Derive symmetries, charges, geometry and predictions."""
-    import sympy
+    from symtheory import rendering
+    from symtheory.description import describe
 
-    from symtheory.description import describe, plain
-
-    record = describe(load_parametrization(name), sympy.latex if latex else plain)
+    record = describe(load_parametrization(name), rendering.latex if latex else rendering.plain)
     if as_json:
         _print_json(record)
         return

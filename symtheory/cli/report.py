@@ -13,9 +13,10 @@ from typing import Any
 
 from symtheory import catalog
 from symtheory.cli.battery import Checked, choose, run_battery
-from symtheory.description import describe, mathml
+from symtheory.description import describe
 from symtheory.generation import generate
 from symtheory.parametrization import Parametrization
+from symtheory.rendering import mathml
 
 INTRO = (
     "Each parametrization below was declared as a graph. Its symmetries, geometry and predictions were derived from "

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
-from sympy.printing.str import StrPrinter
 
 from symtheory.codegen.function import TorchFunction, render_imports
 from symtheory.codegen.load import load_source
 from symtheory.predictions.formula import Formula
+from symtheory.rendering import plain
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Prediction:
     def __str__(self) -> str:
         lines = [f"{self.title} ({self.mechanism}, {self.parametrization})"]
         lines += ["  Assume"] + [f"    ({i}) {assumption}" for i, assumption in enumerate(self.assumptions, 1)]
-        lines += ["  Then"] + [f"    {_plain(relation)}" for relation in self.relations]
+        lines += ["  Then"] + [f"    {plain(relation)}" for relation in self.relations]
         lines += [f"  Order: {self.order}"]
         if self.measure:
             lines.append(f"  Measure: {self.measure}")
@@ -79,23 +78,3 @@ class Prediction:
         lines += [f"  Note: {note}" for note in self.notes]
         lines += [f"  Source: {self.source}"]
         return "\n".join(lines)
-
-
-class _PlainPrinter(StrPrinter):
-    """SymPy's text form with Q'(w) for a first derivative and |w| for an absolute value."""
-
-    def _print_Derivative(self, expr: sp.Derivative) -> str:
-        function = expr.expr
-        if isinstance(function, AppliedUndef) and expr.variables == function.args:
-            return f"{function.func.__name__}'({self._print(function.args[0])})"
-        return super()._print_Derivative(expr)
-
-    def _print_Abs(self, expr: sp.Abs) -> str:
-        return f"|{self._print(expr.args[0])}|"
-
-
-def _plain(relation: sp.Basic) -> str:
-    printer = _PlainPrinter()
-    if isinstance(relation, sp.Eq):
-        return f"{printer.doprint(relation.lhs)} = {printer.doprint(relation.rhs)}"
-    return str(printer.doprint(relation))
