@@ -72,6 +72,21 @@ def sample(kind: str) -> dict[str, Any]:
             "expected_slope": 1.0,
             "title": long,
         },
+        "extrapolation": {
+            "eta": eta,
+            "ratio": {"variance": 1 + eta, "shift of the mean": 1 + 2 * eta},
+            "error": {"variance": np.full(3, 0.003), "shift of the mean": np.full(3, 0.01)},
+            "title": long,
+        },
+        "fibre": {
+            "w": np.array([-0.5, 0.0, 0.5]),
+            "norm": np.array([1.0, 0.0, 1.0]),
+            "start_w": np.array([0.2, 0.3]),
+            "start_norm": np.array([1.2, 0.9]),
+            "grid": np.linspace(-1, 1, 41),
+            "minimum": 2 * np.abs(np.linspace(-1, 1, 41)),
+            "title": long,
+        },
         "trajectories": {
             "steps": steps[::50],
             "distances": {
@@ -295,3 +310,16 @@ def test_unusable_data_are_named(tmp_path: Path) -> None:
 def test_commit_is_a_hash_or_unknown() -> None:
     commit = provenance()["commit"]
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
+
+
+def test_extrapolation_states_the_intercept_of_the_weighted_fit() -> None:
+    with style():
+        figure = FIGURES["extrapolation"](sample("extrapolation"))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any(label.startswith("variance: 1.0000 ± ") for label in labels)
+
+
+def test_extrapolation_needs_two_values_of_eta() -> None:
+    data = {"eta": [0.1], "ratio": {"variance": [1.0]}, "error": {"variance": [0.1]}}
+    with pytest.raises(CheckError, match="two values"):
+        FIGURES["extrapolation"](data)

@@ -89,7 +89,7 @@ class NumericDensity:
 
     def _check_ends(self, grid: FloatArray, logs: FloatArray) -> None:
         inside = np.flatnonzero(self._inside(self._point(grid)))
-        if max(logs[inside[0]], logs[inside[-1]]) > logs.max() + np.log(END_MASS):
+        if max(logs[inside[0]], logs[inside[-1]]) >= logs.max() + np.log(END_MASS):
             raise CheckError(
                 f"the density has infinite mass on its support {self.support}; "
                 "the law exists only where it is integrable (a smaller step or less noise may restore it)"

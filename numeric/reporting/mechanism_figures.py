@@ -131,8 +131,9 @@ def _stationary_density(details: dict[str, Any], experiment: Experiment, functio
 
 def _weight_decay(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
     run = experiment.runs[0]
-    predictor, norm = run.module.predictor, functions.weight_decay_norm
-    w, start = predictor(run.final), predictor(run.initial)
+    norm = functions.weight_decay_norm
+    with torch.no_grad():
+        w, start = run.module.predictor(run.final), run.module.predictor(run.initial)
     reach = 2 * max(float(w.abs().max()), 1e-12)  # the end is what the figure is about; starts lie further out
     inside = start.abs() <= reach
     grid = torch.linspace(-reach, reach, 401, dtype=w.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -21,10 +22,10 @@ def verdict_table(verdicts: Iterable[Mapping[str, Any]], title: str | None = Non
     """
     rows = list(verdicts)
     named = any("parametrization" in row for row in rows)
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     if named:
-        table.add_column("parametrization")
-    table.add_column("mechanism")
+        table.add_column("parametrization", no_wrap=True)
+    table.add_column("mechanism", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for heading in ("predicted", "measured", "std. error", "z", "n"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -56,11 +56,15 @@ def run_battery(
     seed: int,
 ) -> Iterator[Checked]:
     """Train and check each prediction on the diabetes regression; runs are saved below ``folder`` if given."""
+    import torch
+
     from numeric import datasets, experiments
     from numeric.device import resolve
     from symtheory.generation import generate
 
     target = resolve(device)
+    if target.type == "cpu":
+        torch.set_num_threads(1)  # batches of replicas are small: a second thread costs more than it brings
     data = datasets.diabetes()
     module = generate(parametrization).load()
     for prediction in predictions:
