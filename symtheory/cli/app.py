@@ -108,7 +108,7 @@ def check(
     name: Name,
     mechanism: Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that keeps the runs.")] = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
@@ -129,7 +129,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and its runs.")] = Path(
         "results/report"
     ),
-    device: Device = "cpu",
+    device: Device = "auto",
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
