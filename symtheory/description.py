@@ -75,8 +75,8 @@ def graph_record(parametrization: Parametrization) -> dict[str, Any]:
         )
     edges = [
         [source, target]
-        for source, target, positions in parametrization.graph.edges(data="positions")
-        for _ in positions
+        for target, node in ((parametrization.identifier(node), node) for node in parametrization.nodes)
+        for source in map(parametrization.identifier, node.operands)
     ]
     sink = parametrization.predictor
     nodes.append({"id": "w", "label": "w", "kind": "output", "shape": show(sink.shape)})

@@ -33,3 +33,11 @@ class DerivationError(SymtheoryError):
 
 class CodegenError(SymtheoryError):
     """An expression or an argument has no torch source: a function without torch meaning, an unbound symbol."""
+
+
+class CertificateError(SymtheoryError):
+    """A certificate cannot be computed: the instance is too large, or a rank cannot be told from rounding."""
+
+
+class OutputError(SymtheoryError):
+    """A folder or file that was named for results cannot be written."""

@@ -11,8 +11,8 @@ from check_problems import wide_regression
 
 from numeric.comparison.mechanisms.constrained_minimum import dual_newton, weighted_basis_pursuit
 from numeric.comparison.mechanisms.monotone_inverse import monotone_inverse
-from numeric.comparison.mechanisms.row_space import row_space
 from numeric.errors import CheckError
+from numeric.row_space import row_space
 
 ROUNDING = 1e-13  # relative; the inverses below lose at most a digit or two of float64
 

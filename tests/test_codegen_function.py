@@ -243,12 +243,13 @@ def test_bound_twice_and_no_tensor_at_all_are_refused() -> None:
         TorchFunction("f", (ScalarArgument("eta", eta),), eta**2, "Test.").render()
 
 
-FORMULA = re.compile(r"^        (\S.*)$((?:\n            .*)*)", re.MULTILINE)
+FORMULA = re.compile(r"^    (\S.*)$((?:\n        .*)*)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("function", [INNER, GEODESIC, POTENTIAL, CHRISTOFFEL], ids=lambda f: f.name)
 def test_formula_in_the_docstring_is_the_expression(function: TorchFunction) -> None:
-    documentation = compiled(function).__doc__ or ""
+    # getdoc removes the indentation, as the compiler does from Python 3.13 on.
+    documentation = inspect.getdoc(compiled(function)) or ""
     block = documentation.split("::\n\n")[1].split("\n\n")[0]
     formulas = {}
     for first, rest in FORMULA.findall(block):
@@ -313,6 +314,18 @@ def test_source_is_the_same_in_every_process() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(outputs) == 1
+
+
+def test_solves_broadcast_batch_axes() -> None:
+    """A (2, 2, 2) and B (2, 2): torch.linalg.solve alone would read B as two vectors, without a word."""
+    A, B = sp.MatrixSymbol("A", n, n), sp.MatrixSymbol("B", n, n)
+    function = TorchFunction("solution", (TensorArgument("A", A), TensorArgument("B", B)), A.inverse() * B, "A⁻¹ B.")
+    generator = torch.Generator().manual_seed(3)
+    a = torch.eye(2, dtype=torch.float64) + 0.3 * torch.randn(2, 2, 2, generator=generator, dtype=torch.float64)
+    b = torch.randn(2, 2, generator=generator, dtype=torch.float64)
+    solve = compiled(function)
+    torch.testing.assert_close(solve(a, b), torch.linalg.inv(a) @ b, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(solve(a[0], torch.stack([b, b])), (torch.linalg.inv(a[0]) @ b).expand(2, 2, 2))
 
 
 def test_imports_name_only_what_is_used() -> None:

@@ -207,6 +207,18 @@ def test_low_rank_predictor_action_and_charges() -> None:
     assert close(m.conserved(point), {"GL": gram}, ROUNDING)
 
 
+def test_low_rank_action_of_several_elements_on_one_point() -> None:
+    """(2, 2, 2) and (2, 2): sizes at which torch.linalg.solve would read the unbatched matrix as vectors."""
+    m = st.generate(catalog.load("low_rank")).load()
+    generator = torch.Generator().manual_seed(1)
+    point = {name: torch.randn(2, 2, generator=generator, dtype=torch.float64) for name in ("G", "H")}
+    g = torch.eye(2, dtype=torch.float64) + 0.3 * torch.randn(2, 2, 2, generator=generator, dtype=torch.float64)
+    together = m.act(point, {"GL": g})
+    for index, element in enumerate(g):
+        alone = m.act(point, {"GL": element})
+        assert close({name: leaf[index] for name, leaf in together.items()}, alone, ROUNDING)
+
+
 def test_low_rank_action_composes() -> None:
     m = st.generate(catalog.load("low_rank")).load()
     point, g = _low_rank()

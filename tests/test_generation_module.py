@@ -252,10 +252,9 @@ def test_parameters_may_be_called_like_arguments() -> None:
     assert close(near, m.geodesic(point, xi, 1e-3, order="exact"), 1e-6)
 
 
-def test_a_parameter_that_hides_the_time_costs_the_geodesic_alone() -> None:
+def test_a_parameter_may_be_called_as_the_time() -> None:
     d = st.dims("d")
-    made = st.generate(st.Parametrization(st.param("t", d) * st.param("u", d), name="odd"))
-    assert made.omitted == {"geodesic": "symbol 't' is bound twice: give each argument its own symbol"}
+    assert st.generate(st.Parametrization(st.param("t", d) * st.param("u", d), name="odd")).omitted == {}
 
 
 @pytest.mark.parametrize("name", ["point", "torch"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import sympy as sp
@@ -183,18 +181,3 @@ def test_second_order_taylor_is_the_christoffel_form() -> None:
     assert all(sp.cancel(a + b) == 0 for a, b in zip(second, g.christoffel_form(), strict=True))
     with pytest.raises(DerivationError, match="at least 1"):
         curve.taylor(0)
-
-
-def test_one_parametrization_is_derived_quickly() -> None:
-    elapsed = []
-    for _ in range(3):
-        sp.core.cache.clear_cache()
-        start = time.perf_counter()
-        for name in ("euclidean", "invariant", "mixed"):
-            g = geometry(HADAMARD, name)
-            g.geodesic()
-            if g.is_invariant():
-                _ = g.horizontal_projection
-        elapsed.append(time.perf_counter() - start)
-    # The best of three, so that a busy machine does not decide; measured 0.06 s with cold caches.
-    assert min(elapsed) < 0.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
@@ -68,8 +69,9 @@ def test_formulas_in_docstrings_parse_back(case: str, mechanism: str) -> None:
     prediction = predictions(case)[mechanism]
     module = prediction.load()
     for name, formula in prediction.formulas.items():
-        text = getattr(module, name).__doc__.split("::\n\n")[1].split("\n\n")[0]
-        stated = dict(line.split(" = ", 1) for line in re.sub(r"\n\s{12,}", " ", text).strip().splitlines())
+        # getdoc removes the indentation, as the compiler does from Python 3.13 on.
+        text = inspect.getdoc(getattr(module, name)).split("::\n\n")[1].split("\n\n")[0]
+        stated = dict(line.split(" = ", 1) for line in re.sub(r"\n\s{8,}", " ", text).strip().splitlines())
         parts = [*formula.dictionaries.values(), formula.tensors, formula.numbers]
         symbols = {key: symbol for part in parts for key, symbol in part.items()}
         symbols |= {str(symbol): symbol for part in formula.dictionaries.values() for symbol in part.values()}

@@ -17,6 +17,7 @@ from training_models import HADAMARD, normal_start, regression_data
 
 import numeric
 from numeric.errors import StoreError
+from numeric.files import write_whole
 from numeric.training.configuration import differing_keys
 
 STEPS, INTERRUPTED_AT = 900, 650
@@ -153,6 +154,16 @@ def test_runs_survive_saving_and_loading(tmp_path: Path) -> None:
     assert config["versions"]["torch"] == torch.__version__ and config["seed"] == 5
     assert config["data"]["x"]["shape"] == [12, 5]
     runs.save(folder)  # again, over the first
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot make .*file.* choose a place that can be written"):
+        train(Observe(), None, steps=2).save(tmp_path / "file" / "results")
+    (tmp_path / "run.checkpoint").mkdir()
+    with pytest.raises(StoreError, match=r"cannot write .*run\.checkpoint"):
+        write_whole(tmp_path / "run.checkpoint", "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run.checkpoint"]
 
 
 def test_loading_refuses_what_does_not_belong(tmp_path: Path) -> None:

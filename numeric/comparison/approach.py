@@ -9,7 +9,7 @@ import numpy as np
 from numeric.comparison.samples import FloatArray, Samples, as_array
 from numeric.comparison.verdict import Outcome, Verdict
 
-WINDOW = 0.1  # fraction of the records averaged at the end, so that no lucky single record decides
+WINDOW = 0.1  # fraction of the records averaged at the end, at least one record
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Approach:
         array = np.atleast_2d(as_array(distances, "the distances", (1, 2)))
         replicas, length = array.shape
         bound = self.fraction * reference
-        details: dict[str, object] = {"reference": reference, "fraction": self.fraction}
+        details: dict[str, object] = {"reference": reference, "fraction": self.fraction, "bound": True}
         reason = _unusable(array, reference)
         if reason:
             details["reason"] = reason

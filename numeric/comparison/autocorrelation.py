@@ -8,8 +8,9 @@ from numeric.comparison.estimate import Estimate
 from numeric.comparison.samples import FloatArray, Samples, as_array
 from numeric.errors import CheckError
 
-# The window ends at the first lag M >= WINDOW * max(tau(M), 1): bias exp(-WINDOW) balanced against noise. An
-# even number, so that a series of alternating sign, cut there, gets an error too large rather than too small.
+# The window ends at the first lag M >= WINDOW * max(tau(M), 1), where an exponential autocorrelation has fallen to
+# exp(-2 WINDOW): the bias of the cut, balanced against noise. An even number, so that a series of
+# alternating sign, cut there, gets an error too large rather than too small.
 WINDOW = 6
 
 

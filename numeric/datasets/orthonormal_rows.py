@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from numeric.errors import DataError
+from numeric.row_space import relative_misfit, row_space
 
-RANK = 1e-9  # singular values below this fraction of the largest one count as zero
 CONSISTENT = 1e-8  # relative distance of y from the range of x that is still rounding
 
 
@@ -25,10 +24,8 @@ def orthonormal_rows(x: Tensor, y: Tensor) -> dict[str, Tensor]:
 
     Raises DataError if no w solves x w = y.
     """
-    left, values, right = torch.linalg.svd(x, full_matrices=False)
-    rank = int((values > RANK * values[0]).sum())
-    projected = left[:, :rank].mT @ y
-    if torch.linalg.vector_norm(y - left[:, :rank] @ projected) > CONSISTENT * torch.linalg.vector_norm(y):
+    rows, target = row_space(x, y)
+    if relative_misfit(x, y, rows.mT @ target) > CONSISTENT:
         raise DataError("no w solves x w = y: take fewer rows or more features, so that the rows can be fitted")
-    scale = math.sqrt(rank)
-    return {"x": scale * right[:rank].contiguous(), "y": scale * projected / values[:rank]}
+    scale = math.sqrt(len(rows))
+    return {"x": scale * rows.contiguous(), "y": scale * target}

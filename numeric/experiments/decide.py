@@ -16,6 +16,7 @@ from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError, DataError, DivergedError, SizeError
 from numeric.experiments import discrete_noether, label_noise, mirror, stationary_density, weight_decay
 from numeric.experiments.experiment import Experiment
+from numeric.files import make_folder
 
 EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "discrete_noether": discrete_noether.run,
@@ -51,11 +52,13 @@ def decide(
     least as many coefficients as rows. folder: where to save all runs, if given. seed, device, progress: as in
     `numeric.train`. An experiment that cannot be carried out for this parametrization (it diverges, or has no
     start of the kind that is needed) gives an inconclusive verdict with the reason. Raises CheckError for a
-    mechanism without an experiment.
+    mechanism without an experiment, StoreError for a folder that cannot be written.
     """
     mechanism = prediction.mechanism
     if mechanism not in EXPERIMENTS:
         raise CheckError(f"there is no experiment for {mechanism!r}; known are {', '.join(EXPERIMENTS)}")
+    if folder is not None:
+        make_folder(Path(folder))  # before the training, not after it
     try:
         experiment = EXPERIMENTS[mechanism](M, prediction.load(), data, seed=seed, device=device, progress=progress)
     except (CheckError, DataError, DivergedError, SizeError) as error:

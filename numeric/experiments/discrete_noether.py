@@ -11,7 +11,7 @@ from torch import Tensor
 
 from numeric.experiments import observables
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.start import elementwise_model
+from numeric.experiments.start import elementwise_model, normal_start
 from numeric.losses import linear_regression
 from numeric.training import SGD, train
 
@@ -41,13 +41,6 @@ def run(
     """Two runs on linear regression data {"x": (n, d), "y": (n,)} from normal starts, drawn for each replica."""
     size = data["x"].shape[1]
     model = elementwise_model(module, size)
-
-    def start(generator: torch.Generator) -> dict[str, Tensor]:
-        return {
-            name: plan.start_deviation * torch.randn(size, generator=generator, dtype=torch.float64)
-            for name in model.parameters
-        }
-
     runs = [
         train(
             module,
@@ -57,7 +50,7 @@ def run(
             steps=plan.steps,
             replicas=plan.replicas,
             seed=seed + number,
-            initial=start,
+            initial=normal_start(model, size, plan.start_deviation),
             observables={"point": observables.point, "gradient": observables.gradient},
             record_every=1,
             device=device,

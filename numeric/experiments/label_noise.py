@@ -23,8 +23,8 @@ class Plan:
     """Settings in units of r = R(1), the smallest kernel over w = 1, so that the drift takes the same time for all.
 
     lr: η r. noise: standard deviation of the label noise over the root of the number of rows. start_kernel: JJᵀ at
-    the start, over r. records: equally spaced points, the start included. descent_steps: of the noise-free
-    gradient descent, at the same η.
+    the start, over r. records: how often the point is recorded after the start, which is recorded too.
+    descent_steps: of the noise-free gradient descent, at the same η.
     """
 
     lr: float = 0.1

@@ -60,6 +60,17 @@ def filled(entries: Mapping[str, Any], size: int) -> dict[str, Tensor]:
     return {name: torch.full((size,), float(entry), dtype=torch.float64) for name, entry in entries.items()}
 
 
+def normal_start(model: Model, size: int, deviation: float) -> Callable[[torch.Generator], dict[str, Tensor]]:
+    """One replica's start: independent normal leaves (size,) with mean 0 and the given standard deviation."""
+
+    def start(generator: torch.Generator) -> dict[str, Tensor]:
+        return {
+            name: deviation * torch.randn(size, generator=generator, dtype=torch.float64) for name in model.parameters
+        }
+
+    return start
+
+
 def kernel(model: Model, point: Mapping[str, Tensor]) -> float:
     """JJᵀ, the squared gradient of w in θ, of one coefficient; point: leaves (1,). CheckError if it vanishes."""
     leaves = {name: leaf.clone().requires_grad_() for name, leaf in point.items()}

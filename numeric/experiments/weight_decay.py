@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.start import elementwise_model, filled, kernel
+from numeric.experiments.start import elementwise_model, filled, kernel, normal_start
 from numeric.losses import linear_regression
 from numeric.training import GradientDescent, train
 
@@ -42,13 +42,6 @@ def run(
     model = elementwise_model(module, size)
     unit = float(functions.weight_decay(torch.ones((), dtype=torch.float64)))
     lr = plan.lr / kernel(model, filled(dict.fromkeys(model.parameters, 1.0), 1))
-
-    def start(generator: torch.Generator) -> dict[str, Tensor]:
-        return {
-            name: plan.start_deviation * torch.randn(size, generator=generator, dtype=torch.float64)
-            for name in model.parameters
-        }
-
     finished = train(
         module,
         linear_regression,
@@ -57,7 +50,7 @@ def run(
         steps=plan.steps,
         replicas=plan.replicas,
         seed=seed,
-        initial=start,
+        initial=normal_start(model, size, plan.start_deviation),
         device=device,
         dtype=torch.float64,
         progress=progress,

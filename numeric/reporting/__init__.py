@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from numeric.provenance import provenance
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.figures import FIGURES, draw_figure, write_figure
-from numeric.reporting.provenance import provenance
 from numeric.reporting.report import write_report
 from numeric.reporting.table import verdict_records, verdict_table
 

@@ -66,4 +66,4 @@ def _draw_series(axes: Axes, eta: np.ndarray, deviation: np.ndarray, label: str,
         return label
     fitted, intercept, error = straight_line(np.log(eta), np.log(deviation))
     axes.plot(eta, np.exp(intercept + fitted * np.log(eta)), color=COLOURS[k % len(COLOURS)], linewidth=1)
-    return f"{label}: slope {fitted:.3f} ± {error:.3f}"
+    return f"{label}: slope {fitted:.3f} ± {error:.1g}"

@@ -41,7 +41,7 @@ def draw_density(data: Mapping[str, Any]) -> Figure:
         axes.stairs(heights, edges, fill=True, color=COLOURS[5], alpha=0.6, label=f"{samples.shape[1]:,} replicas")
         axes.plot(grid, density[k], color=COLOURS[1], label="derived density")
         outside = samples.shape[1] - int(counts.sum())
-        lines = [f"η = {eta[k]:g}", notes[k], f"{outside} outside the axes" if outside else ""]
+        lines = [f"η = {eta[k]:.3g}", notes[k], f"{outside} outside the axes" if outside else ""]
         axes.set_title("\n".join(line for line in lines if line), fontsize=8.5)
         axes.set_xlabel(data.get("xlabel", "w (dimensionless)"))
     panels[0].set_ylabel("probability density (per unit of w)")

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from numeric.errors import CheckError, StoreError
-from numeric.reporting.files import write_whole
-from numeric.reporting.provenance import provenance
+from numeric.files import write_whole
+from numeric.provenance import provenance
 
 ARRAYS, CONFIG = "data.safetensors", "config.json"
 SEPARATOR = "/"  # joins the keys of nested arrays in the safetensors file

@@ -10,13 +10,13 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from numeric.errors import CheckError
+from numeric.files import write_whole
 from numeric.reporting.coefficients_figure import draw_coefficients
 from numeric.reporting.convergence_figure import draw_convergence
 from numeric.reporting.density_figure import draw_density
 from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
-from numeric.reporting.files import write_whole
 from numeric.reporting.graph_figure import draw_graph
 from numeric.reporting.residual_figure import draw_residual
 from numeric.reporting.style import style

@@ -108,13 +108,13 @@ def _label_noise(details: dict[str, Any], experiment: Experiment, functions: Any
 def _stationary_density(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
     if "samples" not in details:
         return [], ""
-    distances = details["distribution_distance"]
+    distances = zip(details["distribution_distance"], details["sampling_distance"], strict=True)
     density = {
         "eta": details["eta"],
         "samples": details["samples"],
         "grid": details["grid"],
         "density": details["density"],
-        "notes": [f"KS distance {distance:.4f}" for distance in distances],
+        "notes": [f"KS distance {found:.4f}\n(sampling alone {alone:.4f})" for found, alone in distances],
         "title": "Predictor over replicas against the derived stationary density",
     }
     ratios = {"variance": details["variance_ratio"], "shift of the mean": details["shift_ratio"]}

@@ -10,12 +10,12 @@ from typing import Any
 import jinja2
 
 from numeric.errors import CheckError
+from numeric.files import write_whole
 from numeric.reporting.embedding import data_uri
-from numeric.reporting.files import write_whole
 from numeric.reporting.graph_image import graph_uri
 from numeric.reporting.highlight import highlight_css, highlighted
 from numeric.reporting.mathml import formula
-from numeric.reporting.wording import SIGNS, number
+from numeric.reporting.wording import SIGNS, number, predicted
 
 METRICS = {
     "christoffel_mathml": "Christoffel symbols that differ from zero",
@@ -63,6 +63,7 @@ def _environment() -> jinja2.Environment:
         "embed": data_uri,
         "graph": graph_uri,
         "number": number,
+        "predicted": predicted,
         "anchor": anchor,
         "words": lambda name: name.replace("_", " "),
     }

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from numeric.reporting.wording import SIGNS, number
+from numeric.reporting.wording import SIGNS, number, predicted
 
 COLOURS = {"confirmed": "green", "refuted": "bold red", "inconclusive": "yellow"}
 
@@ -22,18 +22,18 @@ def verdict_table(verdicts: Iterable[Mapping[str, Any]], title: str | None = Non
     """
     rows = list(verdicts)
     named = any("parametrization" in row for row in rows)
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     if named:
         table.add_column("parametrization", no_wrap=True)
     table.add_column("mechanism", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for heading in ("predicted", "measured", "std. error", "z", "n"):
+    for heading in ("predicted", "measured", "error", "z", "n"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         outcome = row["verdict"]
         cells = [Text(str(row.get("parametrization", "")))] if named else []
         cells += [Text(row["mechanism"]), Text(f"{SIGNS[outcome]} {outcome}", style=COLOURS[outcome])]
-        cells += [Text(number(row[key])) for key in ("predicted", "measured")]
+        cells += [Text(predicted(row)), Text(number(row["measured"]))]
         cells += [Text(number(row[key], 2)) for key in ("standard_error", "z")]
         table.add_row(*cells, Text(number(row["n"])))
     return table

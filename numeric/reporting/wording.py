@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 # Each outcome has a word, a sign and a colour; the first two survive a print in black and white.
 SIGNS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?"}
 
@@ -11,3 +14,9 @@ def number(value: float | int | None, digits: int = 4) -> str:
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}".replace("-", "−")
+
+
+def predicted(verdict: Mapping[str, Any]) -> str:
+    """The predicted number of a verdict record, with a "<" before one that is a bound."""
+    text = number(verdict["predicted"])
+    return f"< {text}" if (verdict.get("details") or {}).get("bound") else text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -39,20 +37,6 @@ def tensors_record(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions that a result can depend on."""
-    return {"torch": torch.__version__, "python": platform.python_version()}
-
-
-def git_commit() -> str | None:
-    """The commit checked out in the current folder's repository, or None outside one."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return found.stdout.strip() if found.returncode == 0 else None
-
-
 def qualified_name(function: Any) -> str:
     """module.name of a callable, or of its type if it has no name of its own."""
     named = function if hasattr(function, "__qualname__") else type(function)
@@ -60,7 +44,7 @@ def qualified_name(function: Any) -> str:
 
 
 def differing_keys(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
-    """Keys whose values differ and would change the numbers; commit and Python version would not."""
+    """Keys whose values differ and would change the numbers; commit and other versions than torch's would not."""
     ignored = {"commit", "versions"}
     keys = sorted(key for key in {*left, *right} - ignored if left.get(key) != right.get(key))
     if left.get("versions", {}).get("torch") != right.get("versions", {}).get("torch"):

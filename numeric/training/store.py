@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from numeric.errors import StoreError
+from numeric.files import write_whole
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors (moved to the CPU) and text metadata under a temporary name, then move them to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors (moved to the CPU) and text metadata to `path`. Raises StoreError if it cannot be written."""
     # clone: safetensors refuses tensors that share memory.
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    part = _part(path)
-    save_file(flat, part, metadata=dict(metadata))
-    os.replace(part, path)
+    write_whole(path, save(flat, metadata=dict(metadata)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -36,11 +33,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def write_json(path: Path, record: Any) -> None:
-    """Write a record as JSON under a temporary name, then move it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(path)
-    part.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    """Write a record as JSON to `path`. Raises StoreError if it cannot be written."""
+    write_whole(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -59,7 +53,3 @@ def join_groups(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]
 def split_group(flat: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
     """The mapping name -> tensor of one group of a flat mapping."""
     return {name.partition("/")[2]: tensor for name, tensor in flat.items() if name.partition("/")[0] == group}
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")

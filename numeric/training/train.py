@@ -11,12 +11,11 @@ from torch import Tensor
 
 from numeric.device import resolve
 from numeric.errors import OptionError
+from numeric.provenance import source_commit, versions
 from numeric.training.configuration import (
-    git_commit,
     optimizer_record,
     qualified_name,
     tensors_record,
-    versions,
 )
 from numeric.training.data import bind_inputs, floating_dtype, prepare_data
 from numeric.training.divergence import DivergenceWatch
@@ -67,7 +66,8 @@ def train(
     Runs.diverged_steps.
 
     Raises DataError (NaN, unequal lengths, a missing key), SizeError (unbound sizes, shapes that do not fit),
-    OptionError (an option out of range), StoreError (a checkpoint of another configuration), DivergedError (a
+    OptionError (an option out of range), StoreError (a checkpoint of another configuration, or one that cannot be
+    written), DivergedError (a
     loss stopped being finite; carries what was recorded before that step as .runs).
     """
     _check_options(steps, replicas, checkpoint_every, on_divergence)
@@ -117,7 +117,7 @@ def _parts_record(
         "initial": tensors_record(start),
         "record": tensors_record({"steps": torch.tensor(record_steps)}),
         "versions": versions(),
-        "commit": git_commit(),
+        "commit": source_commit(),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,10 @@ from symtheory.errors import DeclarationError, SymtheoryError
 if TYPE_CHECKING:
     from symtheory.parametrization import Parametrization
 
-DONE, REFUTED, BAD_INPUT = 0, 1, 2
+DONE, REFUTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+"""What typer raises for wrong arguments; it keeps the class itself to itself."""
 
 DEFAULT_SEED = 2026
 """No pilot run that chose the settings of an experiment used this seed or the next ones."""
@@ -113,14 +117,21 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Train, and let the runs confirm or refute each prediction; exit status 1 when one is refuted."""
-    from symtheory.cli.battery import choose, run_battery
+    from symtheory.cli.battery import choose, run_battery, writable_folder
 
     parametrization = load_parametrization(name)
     predictions = choose(parametrization, mechanism or [])
+    folder = None if output is None else writable_folder(output)
     verdicts = [
-        checked.record for checked in run_battery(parametrization, predictions, output, device=device, seed=seed)
+        checked.record for checked in run_battery(parametrization, predictions, folder, device=device, seed=seed)
     ]
-    _show_verdicts(verdicts, as_json)
+    if as_json:
+        from numeric.reporting import verdict_records
+
+        _print_json(verdict_records(verdicts))
+    else:
+        _show_verdicts(verdicts, {} if mechanism else parametrization.predictions().not_applicable)
+    _exit_for(verdicts)
 
 
 @app.command()
@@ -140,21 +151,29 @@ def report(
     outcome = run_report([load_parametrization(name) for name in chosen], output, device=device, seed=seed)
     if as_json:
         _print_json({"report": str(outcome.path), "verdicts": outcome.verdicts})
-        _exit_for(outcome.verdicts)
     else:
+        _show_verdicts(outcome.verdicts, {})
         typer.echo(f"Report: {outcome.path}")
-        _show_verdicts(outcome.verdicts, as_json=False)
+    _exit_for(outcome.verdicts)
 
 
-def _show_verdicts(verdicts: list[dict[str, Any]], as_json: bool) -> None:
-    """Print verdicts; exit status 1 when one is refuted."""
-    from numeric.reporting import verdict_records, verdict_table
+def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) -> None:
+    """One table a parametrization, then why a check could not decide or a mechanism was not checked."""
+    from numeric.reporting import verdict_table
 
-    if as_json:
-        _print_json(verdict_records(verdicts))
-    else:
-        _console().print(verdict_table(verdicts))
-    _exit_for(verdicts)
+    console = _console()
+    for name in dict.fromkeys(verdict["parametrization"] for verdict in verdicts):
+        rows = [
+            {key: value for key, value in verdict.items() if key != "parametrization"}
+            for verdict in verdicts
+            if verdict["parametrization"] == name
+        ]
+        console.print(verdict_table(rows, title=name))
+        for row in rows:
+            if "reason" in row["details"]:
+                typer.echo(f"{row['mechanism']} undecided: {row['details']['reason']}")
+    for mechanism, reason in left_out.items():
+        typer.echo(f"{mechanism} does not apply: {reason}")
 
 
 def _exit_for(verdicts: list[dict[str, Any]]) -> None:
@@ -190,9 +209,16 @@ def _print_json(value: Any) -> None:
 def main() -> None:
     """Run the command line; errors of the toolkit become one line on standard error and exit status 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
+    except USAGE_ERROR as error:
+        if error.format_message():
+            _fail(f"{error.format_message().rstrip('.')} ('symtheory --help' lists what there is)")
+        sys.exit(BAD_INPUT)  # no command was given, and the help has been printed
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
     except _own_errors() as error:
         _fail(str(error))
+    sys.exit(status or DONE)
 
 
 def _own_errors() -> tuple[type[Exception], ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from symtheory import catalog
-from symtheory.cli.battery import Checked, choose, run_battery
+from symtheory.cli.battery import Checked, choose, run_battery, writable_folder
 from symtheory.description import describe
 from symtheory.generation import generate
 from symtheory.parametrization import Parametrization
@@ -26,6 +26,10 @@ INTRO = (
     "trained on an orthonormal basis of the row space of the data, which has the same solutions and converges in "
     "affordable time."
 )
+
+
+SEEDS_APART = 100
+"""An experiment uses a few seeds in a row; parametrizations start this far from each other."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,16 @@ def run_report(parametrizations: Sequence[Parametrization], folder: Path, *, dev
     """
     from numeric.reporting import provenance, write_report
 
+    writable_folder(folder)
     chosen = [(parametrization, choose(parametrization, ())) for parametrization in parametrizations]
     started = time.monotonic()
     sections, verdicts = [], []
     for number, (parametrization, predictions) in enumerate(chosen):
         _say(f"{parametrization.name}: derived {len(predictions)} predictions")
         shown = []
-        for checked in run_battery(parametrization, predictions, folder, device=device, seed=seed + number):
+        for checked in run_battery(
+            parametrization, predictions, folder, device=device, seed=seed + SEEDS_APART * number
+        ):
             shown.append(_verdict(checked, folder))
             verdicts.append(checked.record)
             _say(f"  {time.monotonic() - started:5.0f} s  {checked.decision.verdict}")

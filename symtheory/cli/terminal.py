@@ -67,4 +67,7 @@ def _heading(console: Console, text: str) -> None:
 
 def _lines(console: Console, lines: list[str], indent: int = 2) -> None:
     for line in lines:
-        console.print(Padding(Text(line), (0, 0, 0, indent), expand=False))
+        if console.is_terminal:
+            console.print(Padding(Text(line), (0, 0, 0, indent), expand=False))
+        else:
+            console.print(Text(" " * indent + line), soft_wrap=True)  # a pipe gets each formula on one line

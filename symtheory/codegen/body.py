@@ -14,7 +14,7 @@ from symtheory.codegen.layout import INDENT, LINE_LENGTH, fold_statement
 from symtheory.codegen.lowering import lower
 from symtheory.codegen.matrix_printer import TorchMatrixPrinter
 from symtheory.codegen.naming import Names, describe
-from symtheory.codegen.nodes import Where
+from symtheory.codegen.nodes import SolveLeft, SolveRight, Where
 from symtheory.errors import CodegenError
 
 SINGLE = ""
@@ -49,10 +49,11 @@ class FunctionBody:
     def lines(self, indent: str = INDENT) -> list[str]:
         """The statements, indented; the last one returns."""
         shared, results = self._share()
+        batch = self._allocator.unique("batch") if self._solves_in_batch else ""
         temporaries = self._name_temporaries(shared)
-        printer = self._printer(shared)
+        printer = self._printer(shared, batch)
         lines = self._unpack_lines() + self._conversion_lines() + self._size_lines()
-        statements = [f"{indent}{line}" for line in lines]
+        statements = [f"{indent}{line}" for line in lines] + self._batch_lines(batch, indent)
         for symbol, expression in shared:
             statements += fold_statement(f"{temporaries[symbol]} = ", str(printer.source(expression)), indent)
         return statements + self._return_lines(dict(zip(self.results, results, strict=True)), printer, indent)
@@ -181,6 +182,19 @@ class FunctionBody:
             for size, (carrier, axis) in self._used_sizes.items()
         ]
 
+    @cached_property
+    def _solves_in_batch(self) -> bool:
+        """Whether a system is solved with more than one tensor about, whose batch axes may differ."""
+        solves = any(result.has(SolveLeft, SolveRight) for result in self.results.values())
+        return solves and len(self._free & set(self._tensors)) > 1
+
+    def _batch_lines(self, batch: str, indent: str) -> list[str]:
+        if not batch:
+            return []
+        used = [(self.names[symbol], len(shape)) for symbol, shape in self._tensors.items() if symbol in self._free]
+        shapes = ", ".join(f"{name}.shape[:-{axes}]" if axes else f"{name}.shape" for name, axes in used)
+        return fold_statement(f"{batch} = ", f"torch.broadcast_shapes({shapes})", indent)
+
     def _share(self) -> tuple[list[tuple[sp.Basic, sp.Basic]], list[sp.Basic]]:
         """Common subexpressions and the results in terms of them; trivial ones (-u, 2 u, A.T) stay."""
         symbols = sp.numbered_symbols("shared_", real=True)
@@ -202,12 +216,12 @@ class FunctionBody:
             self.names[symbol] = self._allocator.numbered(describe(expression, self.names))
         return {symbol: self.names[symbol] for symbol, _ in shared}
 
-    def _printer(self, shared: list[tuple[sp.Basic, sp.Basic]]) -> TorchMatrixPrinter:
+    def _printer(self, shared: list[tuple[sp.Basic, sp.Basic]], batch: str) -> TorchMatrixPrinter:
         plain = set(self._sizes)
         for symbol, expression in shared:
             if isinstance(expression, sp.Expr) and not isinstance(expression, MatrixExpr):
                 plain |= {symbol} if expression.free_symbols <= plain else set()
-        return TorchMatrixPrinter(self.names, self.names[self._like], plain)
+        return TorchMatrixPrinter(self.names, self.names[self._like], plain, batch)
 
     def _return_lines(self, results: Mapping[str, sp.Basic], printer: TorchMatrixPrinter, indent: str) -> list[str]:
         codes = {key: self._result(key, expression, printer) for key, expression in results.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
@@ -15,9 +15,16 @@ from symtheory.codegen.printer import TorchSourcePrinter, coefficient_factors
 class TorchMatrixPrinter(TorchSourcePrinter):
     """Adds matrix nodes: a MatrixSymbol (n, h) is a tensor (*batch, n, h), a scalar symbol is (*batch).
 
-    All tensors carry the same batch axes: ``torch.linalg.solve`` reads a right-hand side with one axis less than
-    the matrix as a batch of vectors when the sizes allow it, so it would not broadcast an unbatched matrix.
+    ``torch.linalg.solve`` reads a right-hand side with one axis less than the matrix as a batch of vectors when the
+    sizes allow it, so right-hand sides are expanded to the batch axes of all tensors: ``batch`` is the name that
+    holds these, empty where a single tensor leaves nothing to confuse.
     """
+
+    def __init__(
+        self, names: Mapping[sp.Basic, str], like: str, plain: Iterable[sp.Basic] = (), batch: str = ""
+    ) -> None:
+        super().__init__(names, like, plain)
+        self.batch = batch
 
     def _print_MatrixSymbol(self, expr: sp.MatrixSymbol) -> Code:
         return self._print_Symbol(expr)
@@ -64,11 +71,15 @@ class TorchMatrixPrinter(TorchSourcePrinter):
 
     def _print_SolveLeft(self, expr: SolveLeft) -> Code:
         matrix, right = expr.args
-        return Code(f"torch.linalg.solve({self._print(matrix)}, {self._print(right)})")
+        return Code(f"torch.linalg.solve({self._print(matrix)}, {self._right_hand_side(right)})")
 
     def _print_SolveRight(self, expr: SolveRight) -> Code:
         matrix, right = expr.args
-        return Code(f"torch.linalg.solve({self._print(matrix)}, {self._print(right)}, left=False)")
+        return Code(f"torch.linalg.solve({self._print(matrix)}, {self._right_hand_side(right)}, left=False)")
+
+    def _right_hand_side(self, expr: MatrixExpr) -> str:
+        code = self._print(expr)
+        return f"{code.at_least(Level.ATOM)}.expand(*{self.batch}, -1, -1)" if self.batch else str(code)
 
     def _print_Trace(self, expr: sp.Trace) -> Code:
         return Code(f"{self._print(expr.arg).at_least(Level.ATOM)}.diagonal(dim1=-2, dim2=-1).sum(-1)")

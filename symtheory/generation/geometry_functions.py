@@ -17,6 +17,7 @@ from symtheory.generation.domain_function import render_check_domain
 from symtheory.generation.geodesic_function import christoffel_rate, render_geodesic
 from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.graph.symbol_names import free_name
 from symtheory.parametrization import Parametrization
 from symtheory.predictions.gauge_correction import gauge_correction
 from symtheory.symmetry.element_names import element_names
@@ -48,7 +49,9 @@ class GeometryFunctions:
         return DictArgument(name, self._symbols(f"{name}_"), dict(self.parametrization.parameters))
 
     def _symbols(self, prefix: str) -> dict[str, sp.Symbol]:
-        return {name: sp.Symbol(prefix + name, real=True) for name in self.names}
+        """A symbol for each parameter; with a prefix, one that is no parameter's own."""
+        taken = self.names if prefix else ()
+        return {name: sp.Symbol(free_name(prefix + name, taken), real=True) for name in self.names}
 
     def _vector(self, prefix: str) -> sp.Matrix:
         return sp.Matrix(list(self._symbols(prefix).values()))
@@ -74,7 +77,7 @@ class GeometryFunctions:
         group = self.parametrization.symmetries()
         if not self.model.generators:
             raise DerivationError("there is no coordinatewise symmetry, so nothing is vertical")
-        symbols = [sp.Symbol(f"a_{name}", real=True) for name in element_names(group)]
+        symbols = [sp.Symbol(free_name(f"a_{name}", self.names), real=True) for name in element_names(group)]
         fields = [self.model.vector_field(matrix) for matrix in self.model.generators]
         total = sum((a * field for a, field in zip(symbols, fields, strict=True)), sp.zeros(len(self.names), 1))
         shape = self.parametrization.predictor.shape
@@ -129,18 +132,19 @@ class GeometryFunctions:
         }
         if geodesic.closed_form is not None:
             which = "every tangent" if geodesic.kind == "all" else "horizontal tangents"
+            time = sp.Symbol(free_name(geodesic.time.name, self.names), real=True)
             sources["_geodesic_exact"] = self._render(
                 "_geodesic_exact",
-                (point, xi, ScalarArgument("t", geodesic.time, 1.0, unsqueeze=self.axes)),
-                self._from_here(geodesic.explicit(), geodesic),
+                (point, xi, ScalarArgument("t", time, 1.0, unsqueeze=self.axes)),
+                self._from_here(geodesic.explicit(), geodesic, time),
                 f"Geodesic from a point along xi in closed form, for {which}.",
             )
         sources["geodesic"] = render_geodesic(self._metric, geodesic, point, xi, self.axes)
         return sources
 
-    def _from_here(self, curve: Mapping[sp.Symbol, sp.Expr], geodesic: Geodesic) -> dict[str, sp.Expr]:
-        """The curve with the starting values written as the point's own symbols."""
-        here = {initial: symbol for symbol, initial in geodesic.initial.items()}
+    def _from_here(self, curve: Mapping[sp.Symbol, sp.Expr], geodesic: Geodesic, time: sp.Symbol) -> dict[str, sp.Expr]:
+        """The curve with the starting values written as the point's own symbols, the time as one that differs."""
+        here = {initial: symbol for symbol, initial in geodesic.initial.items()} | {geodesic.time: time}
         return {str(symbol): expression.xreplace(here) for symbol, expression in curve.items()}
 
     def check_domain(self) -> dict[str, str]:

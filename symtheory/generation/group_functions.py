@@ -11,6 +11,7 @@ from symtheory.codegen.arguments import DictArgument
 from symtheory.codegen.function import TorchFunction
 from symtheory.errors import DerivationError
 from symtheory.graph.shapes import Shape
+from symtheory.graph.symbol_names import free_name
 from symtheory.parametrization import Parametrization
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.element_names import element_names
@@ -40,13 +41,14 @@ def render_act(parametrization: Parametrization) -> str:
     for factor in group:
         if isinstance(factor, CoordinatewiseGroup):
             names = list(islice(remaining, len(factor.matrices)))
-            symbols = [sp.Symbol(f"g_{name}", real=True) for name in names]
+            symbols = [sp.Symbol(free_name(f"g_{name}", parametrization.parameters), real=True) for name in names]
             elements |= dict(zip(names, symbols, strict=True))
             shapes |= dict.fromkeys(names, next(iter(factor.shapes.values())))
             moved = factor.act(tuple(symbols), moved)
             meanings[", ".join(names)] = "Lie algebra coordinates, 0 is the identity"
         else:
-            elements[factor.name] = _named_element(factor.element, f"g_{factor.name}")
+            own = free_name(f"g_{factor.name}", parametrization.parameters)
+            elements[factor.name] = _named_element(factor.element, own)
             moved = factor.act(elements[factor.name], moved)
             meanings[factor.name] = ELEMENTS[factor.kind]
     return TorchFunction(

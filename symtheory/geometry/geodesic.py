@@ -10,6 +10,7 @@ import sympy as sp
 
 from symtheory.errors import DerivationError
 from symtheory.geometry.christoffel_symbols import ChristoffelSymbols
+from symtheory.graph.symbol_names import prefixed_names
 
 
 def initial_symbols(coordinates: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Symbol]:
@@ -18,8 +19,9 @@ def initial_symbols(coordinates: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Symb
 
 
 def velocity_symbols(coordinates: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Symbol]:
-    """Velocities {u: xi_u}, real."""
-    return {symbol: sp.Symbol(f"xi_{symbol.name}", real=True) for symbol in coordinates}
+    """Velocities {u: xi_u}, real. Raises DeclarationError when a coordinate itself is called xi_u."""
+    names = prefixed_names("xi_", [symbol.name for symbol in coordinates], "velocity")
+    return {symbol: sp.Symbol(names[symbol.name], real=True) for symbol in coordinates}
 
 
 TIME = sp.Symbol("t", real=True)
@@ -65,14 +67,15 @@ class Geodesic:
         xi = [self.velocity[symbol] for symbol in coordinates]
         acceleration = [-value for value in self.christoffel.form(xi)]
         derivative: list[sp.Expr] = list(xi)
-        result: list[sp.Expr] = [*coordinates]
+        start = dict(self.initial)
+        result: list[sp.Expr] = [start[symbol] for symbol in coordinates]
         for degree in range(1, order + 1):
             step = self.time**degree / sp.factorial(degree)
-            result = [value + step * term for value, term in zip(result, derivative, strict=True)]
+            # The start goes in before the time does: a coordinate may be called t as well.
+            result = [value + step * term.xreplace(start) for value, term in zip(result, derivative, strict=True)]
             if degree < order:
                 derivative = [_along_flow(term, coordinates, xi, acceleration) for term in derivative]
-        start = dict(self.initial)
-        return {symbol: value.xreplace(start) for symbol, value in zip(coordinates, result, strict=True)}
+        return dict(zip(coordinates, result, strict=True))
 
 
 def _along_flow(

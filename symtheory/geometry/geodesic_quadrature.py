@@ -14,7 +14,7 @@ from symtheory.geometry.vanishes import vanishes
 
 # The ratio p(t)/p(0): positive, since no coordinate crosses the zero where its equation is singular.
 _RATIO = sp.Symbol("tau", positive=True)
-_POINT = sp.Symbol("s", real=True)
+_POINT = sp.Dummy("s", real=True)
 
 
 @dataclass(frozen=True)

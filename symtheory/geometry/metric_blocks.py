@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import networkx as nx
 import sympy as sp
+from sympy.utilities import iterables
 
 from symtheory.geometry.metric_entries import Entries
 
@@ -24,10 +24,8 @@ class MetricBlock:
 
 def connected_components(size: int, edges: Iterable[tuple[int, int]]) -> list[tuple[int, ...]]:
     """Components of the graph on 0 … size-1, each sorted, in order of their first member."""
-    graph = nx.Graph()
-    graph.add_nodes_from(range(size))
-    graph.add_edges_from(edges)
-    return sorted(tuple(sorted(component)) for component in nx.connected_components(graph))
+    both = [pair for a, b in edges for pair in ((a, b), (b, a))]
+    return sorted(tuple(sorted(component)) for component in iterables.connected_components((range(size), both)))
 
 
 def metric_blocks(entries: Entries, coordinates: Sequence[sp.Symbol]) -> list[MetricBlock]:

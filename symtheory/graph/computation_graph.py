@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import networkx as nx
 import numpy as np
 import sympy as sp
 
@@ -17,6 +16,9 @@ from symtheory.graph.node import Node
 from symtheory.graph.operation import Elementwise, Operation
 from symtheory.graph.operations.leaf import Constant, Input, Leaf, Number, Parameter
 from symtheory.graph.shapes import Shape, Size, as_size, is_bound, same_shape, show
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 T = TypeVar("T")
 
@@ -57,6 +59,8 @@ class ComputationGraph:
         for a cycle, for several sinks, for a parameter that is used nowhere, and for attributes that are missing.
         """
         _require_attributes(graph, name)
+        import networkx as nx
+
         try:
             cycle = nx.find_cycle(graph)
         except nx.NetworkXNoCycle:
@@ -124,6 +128,8 @@ class ComputationGraph:
     @cached_property
     def graph(self) -> nx.DiGraph:
         """Nodes carry ``operation`` and ``shape``; edges carry ``positions``, the operands that they feed."""
+        import networkx as nx  # here, so that deriving does not wait for it
+
         graph = nx.DiGraph(name=self.name)
         for node in self._order:
             key = self._ids[node]
@@ -136,7 +142,7 @@ class ComputationGraph:
 
     @cached_property
     def declaration_hash(self) -> str:
-        """SHA-256 of operations, shapes and edges: equal for equal declarations, whatever the variable names."""
+        """SHA-256 of operations, shapes and edges, equal for equal declarations whatever the variable names."""
         lines = [
             f"{self._ids[node]} = {node.operation!r} {show(node.shape)} "
             f"({', '.join(self._ids[operand] for operand in node.operands)})"
@@ -232,6 +238,8 @@ def _as_named_size(name: str, value: object) -> Size:
 
 
 def _require_attributes(graph: nx.DiGraph, name: str) -> None:
+    import networkx as nx
+
     if not isinstance(graph, nx.DiGraph):
         raise DeclarationError(f"'{name}' must come from a networkx.DiGraph, not from {type(graph).__name__}")
     for key, operation in graph.nodes(data="operation"):

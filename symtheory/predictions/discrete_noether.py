@@ -84,7 +84,7 @@ def _verify(
 ) -> None:
     """C(θ') − law must vanish for g = ℓ ∇φ with an arbitrary scalar ℓ."""
     step = {key: (1 - ETA * LAMBDA) * theta[key] - ETA * gradient[key] for key in theta}
-    slope = sp.Symbol("ell", real=True)
+    slope = sp.Dummy("ell", real=True)
     chain_rule = {gradient[str(symbol)]: slope * sp.diff(model.predictor, symbol) for symbol in model.coordinates}
     remainder = (_at(charge, model, step) - law).subs(chain_rule)
     if remainder.has(sp.Max):

@@ -26,7 +26,9 @@ def label_noise(model: ElementwiseModel, name: str) -> Prediction:
     kappa = sp.Symbol("kappa", positive=True)
     theta = dict(zip(map(str, model.coordinates), model.coordinates, strict=True))
     drifts = tuple(
-        sp.Eq(sp.Symbol(f"drift_{symbol}"), -(ETA**2) * SIGMA**2 / 4 * kappa * sp.diff(tangent_kernel, symbol))
+        sp.Eq(
+            sp.Symbol(f"drift_{symbol}"), -(ETA**2) * SIGMA**2 / 4 * kappa * sp.factor(sp.diff(tangent_kernel, symbol))
+        )
         for symbol in model.coordinates
     )
     return Prediction(

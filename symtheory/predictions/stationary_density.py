@@ -69,6 +69,8 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
 
 def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
     """lim E[Δw]/η and lim E[(Δw)²]/η as η → 0 at fixed T = ησ², as functions of θ, y and T."""
+    if TARGET in model.coordinates:
+        raise DerivationError(f"a parameter is called {TARGET}, which stands for the target here: rename it")
     if not model.predictor.is_polynomial(*model.coordinates):
         raise DerivationError(f"w = {model.predictor} is no polynomial: the moments of a step have no finite expansion")
     step = sp.Symbol("step")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import sympy as sp
 
+from symtheory.graph.symbol_names import prefixed_names
+
 ETA = sp.Symbol("eta", positive=True)
 """Step of the optimiser."""
 
@@ -29,5 +31,8 @@ MIRROR = sp.Symbol("tau", real=True)
 
 
 def gradient_symbols(names: Iterable[str]) -> dict[str, sp.Symbol]:
-    """Coordinates of the gradient of the batch loss: parameter → ``g_parameter``."""
-    return {name: sp.Symbol(f"g_{name}", real=True) for name in names}
+    """Coordinates of the gradient of the batch loss: parameter → ``g_parameter``.
+
+    Raises ``DeclarationError`` when a parameter itself has one of these names.
+    """
+    return {name: sp.Symbol(longer, real=True) for name, longer in prefixed_names("g_", names, "gradient").items()}

@@ -10,6 +10,7 @@ from typing import Any
 import sympy as sp
 
 from symtheory.graph.shapes import element_count
+from symtheory.graph.symbol_names import free_name
 from symtheory.symmetry.factor import Factor
 
 
@@ -53,7 +54,7 @@ class CoordinatewiseGroup(Factor):
     def element(self) -> tuple[sp.Symbol, ...]:
         """Coordinates t_a of a group element exp(t_1 A_1) exp(t_2 A_2) …; 0 is the identity."""
         names = ["t"] if len(self.matrices) == 1 else [f"t{index + 1}" for index in range(len(self.matrices))]
-        return tuple(sp.Symbol(name, real=True) for name in names)
+        return tuple(sp.Symbol(free_name(name, self.shapes), real=True) for name in names)
 
     @property
     def generators(self) -> tuple[dict[str, sp.Expr], ...]:

@@ -10,6 +10,7 @@ import sympy as sp
 
 from symtheory.errors import CalculusError
 from symtheory.graph.shapes import Size
+from symtheory.graph.symbol_names import free_name
 from symtheory.symmetry.factor import Factor
 
 
@@ -50,7 +51,7 @@ class EdgeGroup(Factor):
     @property
     def element(self) -> sp.MatrixSymbol:
         """An h×h matrix, invertible; orthogonal for O, positive diagonal for rescalings."""
-        return sp.MatrixSymbol("A", self.size, self.size)
+        return sp.MatrixSymbol(free_name("A", self.shapes), self.size, self.size)
 
     @property
     def generators(self) -> tuple[dict[str, Any], ...]:

@@ -25,12 +25,12 @@ class Factor(ABC):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """The group in one word: GL, O, rescaling, scaling, isometry."""
+        """The group in one word, one of GL, O, rescaling, scaling, isometry, linear."""
 
     @property
     @abstractmethod
     def lives_on(self) -> str:
-        """The place in the graph: an inner edge, or the parameters whose coordinates it rescales."""
+        """The place in the graph, an inner edge or the parameters whose coordinates it rescales."""
 
     @property
     @abstractmethod
@@ -45,7 +45,7 @@ class Factor(ABC):
     @property
     @abstractmethod
     def generators(self) -> tuple[dict[str, Any], ...]:
-        """Vector fields: parameter → its infinitesimal change, zero entries left out."""
+        """Vector fields, parameter → its infinitesimal change, zero entries left out."""
 
     @abstractmethod
     def act(self, g: Any, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Factor(ABC):
 
     @property
     def scalings(self) -> tuple[dict[str, sp.Rational], ...]:
-        """The rescalings of whole parameters by one number that the group contains: parameter → exponent."""
+        """The rescalings of whole parameters by one number that the group contains, as parameter → exponent."""
         return ()
 
     def symbol(self, parameter: str) -> Any:

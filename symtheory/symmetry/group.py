@@ -38,7 +38,7 @@ class SymmetryGroup:
 
     @property
     def dimension(self) -> sp.Expr:
-        """Dimension of the group that the factors generate: what two of them share is a rescaling, counted once."""
+        """Dimension of the group that the factors generate; what two of them share is a rescaling, counted once."""
         names = sorted({name for factor in self.factors for name in factor.shapes})
         scalings = [[part.get(name, 0) for name in names] for factor in self.factors for part in factor.scalings]
         shared = len(scalings) - sp.Matrix(scalings).rank() if scalings else 0

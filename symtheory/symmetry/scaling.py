@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from symtheory.graph.symbol_names import free_name
 from symtheory.symmetry.factor import Factor
 
 
@@ -35,7 +36,7 @@ class Scaling(Factor):
 
     @property
     def element(self) -> sp.Symbol:
-        return sp.Symbol("g", positive=True)
+        return sp.Symbol(free_name("g", self.exponents), positive=True)
 
     @property
     def generators(self) -> tuple[dict[str, Any], ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-import networkx as nx
 import sympy as sp
 from sympy.polys.domains import QQ
 from sympy.polys.matrices import DomainMatrix
+from sympy.utilities.iterables import connected_components
 
 from symtheory.graph.action import Form, Unknown
 
@@ -17,10 +18,11 @@ def nullspace(rows: Sequence[Sequence[sp.Expr]], width: int) -> list[list[sp.Rat
     if not rows:
         return [[sp.Integer(int(i == j)) for j in range(width)] for i in range(width)]
     matrix = DomainMatrix([[QQ.from_sympy(entry) for entry in row] for row in rows], (len(rows), width), QQ)
-    return [_primitive(row) for row in matrix.nullspace().to_Matrix().tolist()]
+    return [primitive(row) for row in matrix.nullspace().to_Matrix().tolist()]
 
 
-def _primitive(vector: Sequence[sp.Rational]) -> list[sp.Rational]:
+def primitive(vector: Sequence[sp.Rational]) -> list[sp.Rational]:
+    """The multiple of a nonzero rational vector with integers, no common divisor and a positive leading entry."""
     denominator = sp.ilcm(1, *(entry.q for entry in vector))
     integers = [entry * denominator for entry in vector]
     common = sp.igcd(0, *integers)
@@ -39,11 +41,8 @@ def solve_forms(equations: Iterable[Form], unknowns: Sequence[Unknown]) -> list[
 
 def connected_unknowns(equations: Sequence[Form], unknowns: Sequence[Unknown]) -> list[list[Unknown]]:
     """Groups of unknowns that equations tie together, in the order given."""
-    ties = nx.Graph()
-    ties.add_nodes_from(unknowns)
-    for form in equations:
-        nx.add_path(ties, form)
-    groups = nx.connected_components(ties)
+    ties = [pair for form in equations for pair in pairwise(form)]
+    groups = connected_components((list(unknowns), [*ties, *((b, a) for a, b in ties)]))
     return sorted((sorted(group, key=unknowns.index) for group in groups), key=lambda g: unknowns.index(g[0]))
 
 

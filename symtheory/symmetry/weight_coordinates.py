@@ -11,6 +11,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.symmetry.solutions import primitive
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def weight_coordinates(model: ElementwiseModel) -> WeightCoordinates:
         spaces = [space for _, space in joint if space.shape[0]]
         if sum(space.shape[0] for space in spaces) < size:
             raise _not_diagonalizable(generator)
-    rows = sorted((_primitive(row) for space in spaces for row in _reduced(space)), key=_leading_position)
+    rows = sorted((primitive(row) for space in spaces for row in _reduced(space)), key=_leading_position)
     weights = tuple(tuple(_weight(row, generator) for row in rows) for generator in generators)
     return WeightCoordinates(sp.ImmutableMatrix(rows), weights)
 
@@ -93,13 +94,6 @@ def _not_diagonalizable(generator: sp.Matrix) -> DerivationError:
 def _reduced(space: DomainMatrix) -> list[list[sp.Expr]]:
     reduced, _ = space.rref()
     return [list(row) for row in reduced.to_Matrix().tolist()]
-
-
-def _primitive(row: Sequence[sp.Expr]) -> list[sp.Expr]:
-    """The integer multiple with no common divisor; row reduction has made its first nonzero entry positive."""
-    scale = sp.ilcm(1, *(entry.q for entry in row))
-    integers = [entry * scale for entry in row]
-    return [entry / sp.igcd(0, *integers) for entry in integers]
 
 
 def _leading_position(row: Sequence[sp.Expr]) -> int:

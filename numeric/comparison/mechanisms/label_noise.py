@@ -13,9 +13,9 @@ from numeric.comparison.approach import Approach
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.mechanisms.constrained_minimum import SOLVED, dual_newton, weighted_basis_pursuit
 from numeric.comparison.mechanisms.reading import formula, observable, regression_of, require_settings
-from numeric.comparison.mechanisms.row_space import relative_misfit, row_space
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
+from numeric.row_space import relative_misfit, row_space
 from numeric.training.runs import Runs
 
 MECHANISM = "label_noise"

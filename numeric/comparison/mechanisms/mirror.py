@@ -20,9 +20,9 @@ from numeric.comparison.mechanisms.reading import (
     require_settings,
     step_size,
 )
-from numeric.comparison.mechanisms.row_space import relative_misfit, row_space
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
+from numeric.row_space import relative_misfit, row_space
 from numeric.training.runs import Runs
 
 MECHANISM = "mirror"

@@ -30,7 +30,7 @@ from numeric.errors import CheckError
 from numeric.training.runs import Runs
 
 MECHANISM = "stationary_density"
-MOMENTS = LeadingOrder(z_threshold=3.0, largest_error=0.1)
+MOMENTS = LeadingOrder(z_threshold=3.0, largest_error=0.03)
 SHAPE = 0.02  # largest gap of the distribution functions, extrapolated to eta = 0, that still counts as agreement
 STEADY = 5.0  # standard errors between the first and the second half of the snapshots
 GRID = 200
@@ -164,4 +164,5 @@ def _details(found: list[_Ensemble], target: float) -> dict[str, Any]:
         "variance_ratio": [ensemble.variance_ratio for ensemble in found],
         "shift_ratio": [ensemble.shift_ratio for ensemble in found],
         "distribution_distance": [ensemble.fit.distance for ensemble in found],
+        "sampling_distance": [ensemble.fit.expected_distance for ensemble in found],
     }

@@ -28,7 +28,7 @@ class Mixed(MetricFamily):
         Raises MetricError when the generators have no joint rational eigenbasis.
         """
         weights = metric_weights(model, self.name)
-        gradient = sp.Matrix([sp.diff(model.predictor, symbol) for symbol in model.coordinates])
+        gradient = model.gradient()
         # θ = M^{-1} p, so the derivatives along p are M^{-T} times those along θ.
         along_weights = weights.matrix.inv().T * gradient
         return diagonal_in_weights(weights, [sp.factor(slope) ** 2 for slope in along_weights])

@@ -19,5 +19,5 @@ class Pullback(MetricFamily):
 
     def on(self, model: ElementwiseModel) -> sp.ImmutableMatrix:
         """The k×k matrix (∂φ/∂θ_i)(∂φ/∂θ_j)."""
-        gradient = sp.Matrix([sp.diff(model.predictor, symbol) for symbol in model.coordinates])
+        gradient = model.gradient()
         return sp.ImmutableMatrix(gradient * gradient.T)
