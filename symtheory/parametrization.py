@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symtheory.geometry import ElementwiseGeometry, MetricFamily
 from symtheory.graph.computation_graph import ComputationGraph
@@ -13,6 +13,9 @@ from symtheory.predictions.predictions import Predictions
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.find import find_symmetries
 from symtheory.symmetry.group import SymmetryGroup
+
+if TYPE_CHECKING:
+    from symtheory.symmetry.certificate import Certificate
 
 
 class Parametrization(ComputationGraph):
@@ -33,6 +36,18 @@ class Parametrization(ComputationGraph):
     def conserved(self) -> dict[str, Any]:
         """Conserved quantities of gradient flow by name: scalars per coordinate, or matrix expressions."""
         return self._group.charges
+
+    def certify(self, **sizes: int) -> Certificate:
+        """Whether the group found is all there is, at the given sizes (free ones must be given).
+
+        Compares it with all affine symmetries, found by exact linear algebra, and with the nullity of the Jacobian,
+        and counts the conservation laws of gradient flow. Raises ``DeclarationError`` for a size that is missing and
+        ``CertificateError`` for an instance that is too large. Source: Marcotte et al. 2023 (2307.00144).
+        """
+        from symtheory.symmetry.certificate import certify
+
+        bound = self.bind(**sizes) if sizes else self
+        return certify(bound, bound.symmetries())
 
     @cached_property
     def model(self) -> ElementwiseModel:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
 import sympy as sp
 
 from symtheory.errors import CalculusError, DeclarationError, ShapeError
@@ -19,6 +18,7 @@ from symtheory.graph.shapes import Shape, Size, as_size, is_bound, same_shape, s
 
 if TYPE_CHECKING:
     import networkx as nx
+    import numpy as np
 
 T = TypeVar("T")
 
@@ -171,6 +171,8 @@ class ComputationGraph:
 
     def components(self) -> np.ndarray:
         """The predictor in explicit components: an object array of SymPy expressions; needs bound sizes."""
+        import numpy as np
+
         values = self.fold(lambda node, operands: node.operation.components(*operands))
         return np.asarray(values[self.predictor], dtype=object)
 

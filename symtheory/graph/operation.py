@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import sympy as sp
 
 from symtheory.errors import CalculusError
@@ -19,6 +18,9 @@ from symtheory.graph.action import Action, ActionSystem
 from symtheory.graph.shapes import Shape, broadcast
 
 if TYPE_CHECKING:
+    # At run time numpy is imported where arrays are made: deriving at symbolic size does without it, and starts sooner.
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 
@@ -76,6 +78,8 @@ class Elementwise(Operation):
         return broadcast(operands)
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
+        import numpy as np
+
         return np.asarray(np.frompyfunc(self.scalar, len(operands), 1)(*operands), dtype=object)
 
     @abstractmethod

@@ -8,6 +8,7 @@ import sympy as sp
 
 from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.symbols import ETA, LAMBDA, gradient_symbols
@@ -33,7 +34,7 @@ def discrete_noether(model: ElementwiseModel, charges: Mapping[str, sp.Expr], na
         laws[charge_name] = decay**2 * charge + ETA**2 * at_gradient
         scales[charge_name] = _absolute_terms(charge) * decay**2 + ETA**2 * _absolute_terms(at_gradient)
         _verify(charge, laws[charge_name], model, theta, gradient)
-    relations = [sp.Eq(sp.Symbol(f"C'_{charge_name}"), law) for charge_name, law in laws.items()]
+    relations = [equation(sp.Symbol(f"C'_{charge_name}"), law) for charge_name, law in laws.items()]
     numbers = {"eta": ETA, "weight_decay": LAMBDA}
     dictionaries = {"point": theta, "gradient": gradient}
     formulas = {

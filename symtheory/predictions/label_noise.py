@@ -5,6 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
@@ -26,7 +27,7 @@ def label_noise(model: ElementwiseModel, name: str) -> Prediction:
     kappa = sp.Symbol("kappa", positive=True)
     theta = dict(zip(map(str, model.coordinates), model.coordinates, strict=True))
     drifts = tuple(
-        sp.Eq(
+        equation(
             sp.Symbol(f"drift_{symbol}"), -(ETA**2) * SIGMA**2 / 4 * kappa * sp.factor(sp.diff(tangent_kernel, symbol))
         )
         for symbol in model.coordinates
@@ -34,7 +35,7 @@ def label_noise(model: ElementwiseModel, name: str) -> Prediction:
     return Prediction(
         mechanism=MECHANISM,
         title="Label-noise drift at zero loss",
-        statement=sp.Tuple(*drifts, sp.Eq(regularizer, penalty)),
+        statement=sp.Tuple(*drifts, equation(regularizer, penalty)),
         observable="predictor of the solution that noise-free gradient descent reaches from the current point",
         assumptions=(
             Assumption("squared loss ½r², one sample a step (for a mean over B samples σ²/B replaces σ²)", True),

@@ -8,6 +8,7 @@ import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
 
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.leaf import LeafFlow, leaf_flow
 from symtheory.predictions.prediction import Assumption, Prediction
@@ -36,15 +37,15 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     }
     if mirror_map is None:
         relations = [
-            sp.Eq(sp.Function("w")(MIRROR), flow.predictor),
-            sp.Eq(sp.Derivative(potential, PREDICTOR), MIRROR),
+            equation(sp.Function("w")(MIRROR), flow.predictor),
+            equation(sp.Derivative(potential, PREDICTOR), MIRROR),
         ]
     else:
-        relations = [sp.Eq(sp.Derivative(potential, PREDICTOR), mirror_map)]
+        relations = [equation(sp.Derivative(potential, PREDICTOR), mirror_map)]
         formulas[MECHANISM] = Formula(mirror_map, "τ = Q'(w).", {"w": PREDICTOR}, scale)
         closed = _potential(mirror_map, flow.predictor)
         if closed is not None:
-            relations.insert(0, sp.Eq(potential, closed))
+            relations.insert(0, equation(potential, closed))
             formulas["mirror_potential"] = Formula(closed, "Q(w) with Q(0) = 0.", {"w": PREDICTOR}, scale)
     return Prediction(
         mechanism=MECHANISM,

@@ -6,6 +6,7 @@ import sympy as sp
 
 from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import POSITIVE, fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
@@ -23,7 +24,8 @@ BACK = {POSITIVE: PREDICTOR, TEMPERATURE: ETA * SIGMA**2}
 def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
     """Density of w = φ(θ) under SGD on ½(w − y − σξ)², ξ standard normal, as η → 0 at fixed T = ησ².
 
-    The step's first two conditional moments are expanded exactly in η, their limits give a diffusion, the balanced
+    The change of w is expanded in the step η r; terms beyond the second vanish in the limit of its first two
+    conditional moments over η. The limits give a diffusion, the balanced
     gauge turns it into one in w alone, and zero flux gives the density. Raises ``DerivationError`` where φ is no
     polynomial or the balanced gauge has no closed form. Own derivation; for the mechanism see Ziyin et al.
     (2402.07193).
@@ -75,18 +77,17 @@ def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
         raise DerivationError(f"w = {model.predictor} is no polynomial: the moments of a step have no finite expansion")
     step = sp.Symbol("step")
     moved = {symbol: symbol - step * slope for symbol, slope in zip(model.coordinates, model.gradient(), strict=True)}
-    change = sp.Poly(model.predictor.subs(moved, simultaneous=True) - model.predictor, step)
-    return _limit(change, model.predictor), _limit(change**2, model.predictor)
+    after = model.predictor.subs(moved, simultaneous=True)
+    linear = sp.diff(after, step).subs(step, 0)
+    quadratic = sp.diff(after, step, 2).subs(step, 0) / 2
+    first, second = (_limiting_moment(degree, model.predictor - TARGET) for degree in (1, 2))
+    return sp.expand(linear * first + quadratic * second), sp.expand(linear**2 * second)
 
 
-def _limit(polynomial: sp.Poly, predictor: sp.Expr) -> sp.Expr:
-    """The term of order η in E[polynomial(step = η r)], r = w − y − σξ, divided by η."""
-    total = sp.Integer(0)
-    for (degree,), coefficient in polynomial.terms():
-        moment = _residual_moment(int(degree), predictor - TARGET)
-        scaled = sp.expand(moment.subs(SIGMA, sp.sqrt(TEMPERATURE / ETA)) * ETA**degree / ETA)
-        total += coefficient * scaled.coeff(ETA, 0)
-    return sp.expand(total)
+def _limiting_moment(degree: int, mean: sp.Expr) -> sp.Expr:
+    """lim E[(η r)^degree]/η for r = mean − σξ; zero for every degree above 2, as it is of order η^(degree/2 − 1)."""
+    moment = _residual_moment(degree, mean).subs(SIGMA, sp.sqrt(TEMPERATURE / ETA))
+    return sp.expand(moment * ETA**degree / ETA).coeff(ETA, 0)
 
 
 def _residual_moment(degree: int, mean: sp.Expr) -> sp.Expr:
@@ -146,15 +147,15 @@ def _relations(log_density: sp.Expr, gamma: tuple[sp.Expr, sp.Expr, sp.Expr] | N
     shape = POSITIVE**logarithmic * sp.exp(power_terms)
     probability = sp.Function("p")(PREDICTOR)
     if gamma is None:
-        return [sp.Eq(probability, (shape / sp.Symbol("Z", positive=True)).subs(BACK))]
+        return [equation(probability, (shape / sp.Symbol("Z", positive=True)).subs(BACK))]
     a, b, c = gamma
     index = sp.expand((a + 1) / c)
     normalizer = sp.gamma(index) / (c * b**index)
     mean, second = (_gamma_ratio(index, order / c) * b ** (-order / c) for order in (sp.Integer(1), sp.Integer(2)))
     return [
-        sp.Eq(probability, (shape / normalizer).subs(BACK)),
-        sp.Eq(sp.Function("E")(PREDICTOR), sp.expand(mean).subs(BACK)),
-        sp.Eq(sp.Function("Var")(PREDICTOR), sp.factor(sp.expand(second - mean**2)).subs(BACK)),
+        equation(probability, (shape / normalizer).subs(BACK)),
+        equation(sp.Function("E")(PREDICTOR), sp.expand(mean).subs(BACK)),
+        equation(sp.Function("Var")(PREDICTOR), sp.factor(sp.expand(second - mean**2)).subs(BACK)),
     ]
 
 

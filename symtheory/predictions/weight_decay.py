@@ -5,6 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
@@ -28,8 +29,8 @@ def weight_decay(model: ElementwiseModel, name: str) -> Prediction:
         mechanism=MECHANISM,
         title="Weight decay on a fibre",
         statement=sp.Tuple(
-            sp.Eq(regularizer, penalty),
-            sp.Eq(sp.Derivative(loss, PREDICTOR) + LAMBDA / 2 * sp.Derivative(regularizer, PREDICTOR), 0),
+            equation(regularizer, penalty),
+            equation(sp.Derivative(loss, PREDICTOR) + LAMBDA / 2 * sp.Derivative(regularizer, PREDICTOR), 0),
         ),
         observable="end point of gradient descent with weight decay: its predictor, its norm, its charges",
         assumptions=(

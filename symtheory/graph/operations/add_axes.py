@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import sympy as sp
 
 from symtheory.graph.action import ZERO, Action, ActionSystem
@@ -14,6 +13,8 @@ from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import sympy as sp
 
 from symtheory.errors import CalculusError
@@ -15,6 +14,8 @@ from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, bind_shape, is_bound, show, torch_number
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 
@@ -35,6 +36,8 @@ class Leaf(Operation):
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
         """Real symbols ``name`` (scalar) or ``name[i, j]``, in an object array of the leaf's shape."""
+        import numpy as np
+
         if not is_bound(self.sizes):
             raise CalculusError(f"{self.identifier} {show(self.sizes)} has unbound sizes: call bind(...) first")
         array = np.empty(tuple(int(size) for size in self.sizes), dtype=object)
@@ -110,6 +113,8 @@ class Number(Operation):
         return (sp.Integer(1),) * self.rank
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
+        import numpy as np
+
         return np.full((1,) * self.rank, self.value, dtype=object)
 
     def scalar(self, *operands: sp.Expr) -> sp.Expr:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from symtheory.errors import ShapeError
 from symtheory.graph.action import Action, ActionSystem, Form, add_forms
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, Size, broadcast, same_size
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 
@@ -40,6 +40,8 @@ class MatMul(Operation):
         return (*(broadcast(stacks) if stacks else ()), *rows, *columns)
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
+        import numpy as np
+
         return np.asarray(np.matmul(*operands), dtype=object)
 
     def matrix(self, *operands: Any) -> Any:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from symtheory.errors import CalculusError, ShapeError
 from symtheory.graph.action import Action, ActionSystem
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, show
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 
@@ -40,6 +40,8 @@ class Permute(Operation):
         return tuple(operand[axis] for axis in self.axes)
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
+        import numpy as np
+
         return np.transpose(operands[0], self.axes)
 
     def matrix(self, *operands: Any) -> Any:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import sympy as sp
 
 from symtheory.errors import CalculusError, ShapeError
@@ -15,6 +14,8 @@ from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, bind_shape, element_count, is_bound, same_shape, same_size, show, torch_size
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 

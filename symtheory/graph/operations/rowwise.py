@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 import sympy as sp
 
 from symtheory.errors import ShapeError
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class RowWise(Operation):
@@ -27,6 +30,8 @@ class RowWise(Operation):
         """SymPy meaning on one vector."""
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
+        import numpy as np
+
         rows = operands[0].reshape(-1, operands[0].shape[-1])
         result = np.empty(rows.shape, dtype=object)
         for index, row in enumerate(rows):

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from symtheory.errors import CalculusError, ShapeError
 from symtheory.graph.action import Action, ActionSystem
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from symtheory.graph.node import Node
 
 
@@ -42,6 +42,8 @@ class Sum(Operation):
         return tuple(size for axis, size in enumerate(operand, -len(operand)) if axis not in self.axes)
 
     def components(self, *operands: np.ndarray) -> np.ndarray:
+        import numpy as np
+
         return np.asarray(np.sum(operands[0], axis=self.axes), dtype=object)
 
     def matrix(self, *operands: Any) -> Any:
