@@ -105,3 +105,16 @@ def test_product_of_any_number_of_factors(k: int) -> None:
 def test_a_product_of_nothing_is_refused(k: int) -> None:
     with pytest.raises(DeclarationError, match=f"needs at least one factor, not {k}"):
         product_of(k)
+
+
+def test_every_entry_certifies_as_complete_at_a_small_size() -> None:
+    for name in catalog.NAMES:
+        graph = catalog.load(name)
+        certificate = graph.certify(**{str(size): 3 - index % 2 for index, size in enumerate(graph.free_sizes)})
+        assert certificate.complete, f"{name}: {certificate}"
+        assert certificate.group_dimension == certificate.affine_dimension == certificate.jacobian_nullity
+
+
+def test_certify_needs_every_size() -> None:
+    with pytest.raises(DeclarationError, match="unbound"):
+        catalog.load("low_rank").certify(n=3, m=3)

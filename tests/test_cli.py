@@ -127,3 +127,40 @@ def test_derive_never_imports_torch() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["derive"], "name"),
+        (["nonsense"], "nonsense"),
+        (["derive", "hadamard", "more"], "more"),
+        (["check", "hadamard", "--seed", "x"], "--seed"),
+    ],
+)
+def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], word: str) -> None:
+    assert_one_clear_line(*run(capsys, *arguments), word, "--help")
+
+
+def test_results_that_cannot_be_written_are_refused_before_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    for command in ("check", "report"):
+        assert_one_clear_line(*run(capsys, command, "hadamard", "-o", str(occupied)), "file", "--output")
+
+
+def test_check_needs_a_coefficient_for_every_column(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import symtheory as st\nP = st.Parametrization(st.param('a', 5) * st.param('b', 5), name='mine')\n"
+    )
+    assert_one_clear_line(*run(capsys, "check", f"{file}:P"), "(5,)", "64 columns", "st.dims")
+
+
+def test_formulas_stay_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """A formula per line, however long: what a pipe reads must parse."""
+    _, out, _ = run(capsys, "derive", "squared_difference", "--latex")
+    lines = [line for line in out.splitlines() if "\\begin" in line]
+    assert lines and all("\\end" in line for line in lines) and max(map(len, lines)) > 120

@@ -30,7 +30,7 @@ from numeric.errors import CheckError
 from numeric.training.runs import Runs
 
 MECHANISM = "stationary_density"
-MOMENTS = LeadingOrder(z_threshold=3.0, largest_error=0.03)
+MOMENTS = LeadingOrder(z_threshold=3.0, largest_error=0.05)
 SHAPE = 0.02  # largest gap of the distribution functions, extrapolated to eta = 0, that still counts as agreement
 STEADY = 5.0  # standard errors between the first and the second half of the snapshots
 GRID = 200
