@@ -105,6 +105,15 @@ def test_a_file_that_does_not_import(capsys: pytest.CaptureFixture[str], tmp_pat
     assert_one_clear_line(*run(capsys, "derive", f"{broken}:model"), "u (3,)", "v (4,)")
 
 
+def test_a_parameter_of_the_file_that_is_used_nowhere(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    declared = "import symtheory as st\nu, v, z = st.param('u', 3), st.param('v', 3), st.param('z', 3)\n"
+    file.write_text(declared + "P = st.Parametrization(u * v)\n")
+    assert_one_clear_line(*run(capsys, "derive", f"{file}:P"), "'z'", "used nowhere")
+    file.write_text(declared + "P = st.Parametrization(u * v)\nQ = st.Parametrization(u * z)\n")
+    assert run(capsys, "derive", f"{file}:P", "--json")[0] == 0
+
+
 def test_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert_one_clear_line(*run(capsys, "derive", "nonsense"), "nonsense", "hadamard")
     assert_one_clear_line(*run(capsys, "generate", "hadamard", "--metric", "nonsense"), "nonsense", "mixed")

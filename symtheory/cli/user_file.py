@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 from symtheory.errors import DeclarationError, SymtheoryError
+from symtheory.graph.node import Node
+from symtheory.graph.operations.leaf import Parameter
 from symtheory.parametrization import Parametrization
 
 FAILURES = (
@@ -20,8 +22,8 @@ FAILURES = (
 def load_variable(path: Path, variable: str) -> Parametrization:
     """The parametrization bound to ``variable`` in the file; the file is executed as an import would.
 
-    Raises ``DeclarationError`` when the file is missing or does not import, when there is no such variable, or when
-    it is something else.
+    Raises ``DeclarationError`` when the file is missing or does not import, when there is no such variable, when it is
+    something else, and when a parameter of the file is used nowhere.
     """
     module = _execute(path)
     if not hasattr(module, variable):
@@ -32,7 +34,17 @@ def load_variable(path: Path, variable: str) -> Parametrization:
         raise DeclarationError(
             f"{path}:{variable} is a {type(value).__name__}, not a Parametrization: wrap it in st.Parametrization(...)"
         )
+    _require_used_parameters(module, path)
     return value
+
+
+def _require_used_parameters(module: ModuleType, path: Path) -> None:
+    """A parameter that the file binds to a variable must occur in one of its parametrizations."""
+    values = vars(module).values()
+    used = {name for value in values if isinstance(value, Parametrization) for name in value.parameters}
+    for value in values:
+        if isinstance(value, Node) and isinstance(value.operation, Parameter) and value.title not in used:
+            raise DeclarationError(f"parameter '{value.title}' of {path} is used nowhere: drop it or use it")
 
 
 def _execute(path: Path) -> ModuleType:
