@@ -24,8 +24,8 @@ DONE, REFUTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What typer raises for wrong arguments; it keeps the class itself to itself."""
 
-DEFAULT_SEED = 2026
-"""No pilot run that chose the settings of an experiment used this seed or the next ones."""
+DEFAULT_SEED = 31415
+"""No run made while settings or thresholds were still being chosen used this seed or the next ones."""
 
 app = typer.Typer(
     help="From a declared parametrization to derived geometry, predictions, torch code and checked training runs.",
