@@ -124,8 +124,8 @@ def _stationary_density(details: dict[str, Any], experiment: Experiment, functio
         "error": {name: [error for _, error in pairs] for name, pairs in ratios.items()},
     }
     return [("density", density), ("extrapolation", extrapolation)], (
-        "Replicas at three step sizes at one noise temperature ησ²; mean and variance over their predictions tend to "
-        "one as η falls."
+        "Replicas at three step sizes at one noise temperature ησ²; the variance, and the shift of the mean from the "
+        "target, over their predictions tend to one as η falls."
     )
 
 

@@ -25,10 +25,9 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
     """Density of w = φ(θ) under SGD on ½(w − y − σξ)², ξ standard normal, as η → 0 at fixed T = ησ².
 
     The change of w is expanded in the step η r; terms beyond the second vanish in the limit of its first two
-    conditional moments over η. The limits give a diffusion, the balanced
-    gauge turns it into one in w alone, and zero flux gives the density. Raises ``DerivationError`` where φ is no
-    polynomial or the balanced gauge has no closed form. Own derivation; for the mechanism see Ziyin et al.
-    (2402.07193).
+    conditional moments over η. The limits give a diffusion, the balanced gauge turns it into one in w alone, and
+    zero flux gives the density. Raises ``DerivationError`` where φ is no polynomial or the balanced gauge has no
+    closed form. Own derivation; for the mechanism see Ziyin et al. (2402.07193).
     """
     drift_theta, diffusion_theta = limiting_moments(model)
     gauge = fibre_minimum(model, sp.Add(*(symbol**2 for symbol in model.coordinates)))
@@ -80,24 +79,16 @@ def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
     after = model.predictor.subs(moved, simultaneous=True)
     linear = sp.diff(after, step).subs(step, 0)
     quadratic = sp.diff(after, step, 2).subs(step, 0) / 2
-    first, second = (_limiting_moment(degree, model.predictor - TARGET) for degree in (1, 2))
+    residual = model.predictor - TARGET
+    # E[r] and E[r²] for r = w − y − σξ. The degree n of the step contributes η^(n/2 − 1) T^(n/2) at most.
+    first = _limit(ETA * residual)
+    second = _limit(ETA**2 * (residual**2 + SIGMA**2))
     return sp.expand(linear * first + quadratic * second), sp.expand(linear**2 * second)
 
 
-def _limiting_moment(degree: int, mean: sp.Expr) -> sp.Expr:
-    """lim E[(η r)^degree]/η for r = mean − σξ; zero for every degree above 2, as it is of order η^(degree/2 − 1)."""
-    moment = _residual_moment(degree, mean).subs(SIGMA, sp.sqrt(TEMPERATURE / ETA))
-    return sp.expand(moment * ETA**degree / ETA).coeff(ETA, 0)
-
-
-def _residual_moment(degree: int, mean: sp.Expr) -> sp.Expr:
-    """E[(mean − σξ)^degree] for a standard normal ξ."""
-    symbol = sp.Symbol("mean")
-    moment = sum(
-        sp.binomial(degree, even) * symbol ** (degree - even) * SIGMA**even * sp.factorial2(even - 1)
-        for even in range(0, degree + 1, 2)
-    )
-    return sp.expand(moment).subs(symbol, mean)
+def _limit(moment: sp.Expr) -> sp.Expr:
+    """lim moment/η as η → 0 at fixed T = ησ²."""
+    return sp.expand(moment.subs(SIGMA, sp.sqrt(TEMPERATURE / ETA)) / ETA).coeff(ETA, 0)
 
 
 def _in_gauge(expression: sp.Expr, gauge: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
