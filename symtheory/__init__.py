@@ -9,9 +9,12 @@ from symtheory.generation import generate
 from symtheory.geometry import Metric
 from symtheory.graph.functions import (
     abs,
+    batch_norm,
     constant,
+    conv,
     cumsum,
     exp,
+    gelu,
     input,
     layer_norm,
     leaky_relu,
@@ -19,8 +22,11 @@ from symtheory.graph.functions import (
     param,
     relu,
     rms_norm,
+    sigmoid,
+    silu,
     softmax,
     tanh,
+    windows,
 )
 from symtheory.graph.shapes import dims
 from symtheory.parametrization import Parametrization
@@ -31,10 +37,13 @@ __all__ = [
     "Metric",
     "Parametrization",
     "abs",
+    "batch_norm",
     "constant",
+    "conv",
     "cumsum",
     "dims",
     "exp",
+    "gelu",
     "generate",
     "input",
     "layer_norm",
@@ -43,6 +52,9 @@ __all__ = [
     "param",
     "relu",
     "rms_norm",
+    "sigmoid",
+    "silu",
     "softmax",
     "tanh",
+    "windows",
 ]

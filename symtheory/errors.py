@@ -35,6 +35,10 @@ class CodegenError(SymtheoryError):
     """An expression or an argument has no torch source: a function without torch meaning, an unbound symbol."""
 
 
+class SymmetryError(SymtheoryError):
+    """A declared symmetry moves the predictor; the message holds the point where it does."""
+
+
 class CertificateError(SymtheoryError):
     """A certificate cannot be computed: the instance is too large, or a rank cannot be told from rounding."""
 

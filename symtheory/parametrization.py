@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from symtheory.errors import CalculusError, DeclarationError
 from symtheory.geometry import ElementwiseGeometry, MetricFamily
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.graph.node import Node
 from symtheory.predictions.predictions import Predictions
+from symtheory.symmetry.charge import Charge, charges_of, momentum_charges
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
+from symtheory.symmetry.declared import declare
 from symtheory.symmetry.find import find_symmetries
 from symtheory.symmetry.group import SymmetryGroup
 
@@ -30,23 +35,54 @@ class Parametrization(ComputationGraph):
         return find_symmetries(self)
 
     def symmetries(self) -> SymmetryGroup:
-        """The connected group of linear changes of the parameters that leave the predictor as it is."""
+        """The connected group of affine changes of the parameters that leave the predictor as it is; discrete ones
+        beside it."""
         return self._group
 
-    def conserved(self) -> dict[str, Any]:
-        """Conserved quantities of gradient flow by name: scalars per coordinate, or matrix expressions."""
-        return self._group.charges
+    def with_symmetry(self, name: str, changes: Mapping[str, Node]) -> Parametrization:
+        """The same parametrization with one more factor in its group: a vector field of one's own, once verified.
+
+        changes: parameter → node of its infinitesimal change, affine in the parameters and linear in one
+        ``st.constant`` that stands for an element of the Lie algebra. The sizes must be bound. Raises
+        ``SymmetryError`` with a counterexample point when the predictor moves along the field, and
+        ``DeclarationError`` for a field of another form or a name that is taken.
+        """
+        if name in {factor.name for factor in self._group}:
+            raise DeclarationError(f"'{self.name}' has a symmetry factor '{name}' already: choose another name")
+        declared = declare(self, name, changes)
+        extended = Parametrization(self.predictor, self.name)
+        extended._group = replace(self._group, factors=(*self._group.factors, declared))
+        return extended
+
+    def conserved(self, dynamics: str = "gradient_flow") -> dict[str, Any]:
+        """Conserved quantities by name: scalars per coordinate, or matrix expressions.
+
+        dynamics: "gradient_flow" (θ' = −∇L), "weight_decay" (θ' = −∇L − λθ) or "momentum" (θ'' + τθ' + ∇L = 0); those
+        of the last two contain the time t. Raises ``DeclarationError`` for another word.
+        """
+        if dynamics == "gradient_flow":
+            return self._group.charges
+        if dynamics == "weight_decay":
+            return {charge.name: charge.under_weight_decay for charge in self.charges()}
+        if dynamics == "momentum":
+            return momentum_charges(self._group)
+        raise DeclarationError(f"dynamics '{dynamics}' are unknown: choose gradient_flow, weight_decay or momentum")
+
+    def charges(self) -> tuple[Charge, ...]:
+        """The conserved quantities of gradient flow, each with its law under weight decay and under momentum."""
+        return charges_of(self._group)
 
     def certify(self, **sizes: int) -> Certificate:
         """Whether the group found is all there is, at the given sizes (free ones must be given).
 
         Compares it with all affine symmetries, found by exact linear algebra, and with the nullity of the Jacobian,
-        and counts the conservation laws of gradient flow. Raises ``DeclarationError`` for a size that is missing and
-        ``CertificateError`` for an instance that is too large. Source: Marcotte et al. 2023 (2307.00144).
+        and counts the conservation laws of gradient flow and of momentum flow. Raises ``DeclarationError`` for a size
+        that is missing and ``CertificateError`` for an instance that is too large, naming sizes that would do.
+        Sources: Marcotte et al. 2023 (2307.00144), 2024 (2405.12888).
         """
-        from symtheory.symmetry.certificate import certify
+        from symtheory.symmetry.certificate import bound_for_certificate, certify
 
-        bound = self.bind(**sizes) if sizes else self
+        bound = bound_for_certificate(self, sizes)
         return certify(bound, bound.symmetries())
 
     @cached_property
@@ -66,11 +102,12 @@ class Parametrization(ComputationGraph):
 
     @cached_property
     def _predictions(self) -> Predictions:
-        return Predictions(self.model, self._group.charges, self.name)
+        try:
+            model = self.model
+        except CalculusError as error:
+            return Predictions.of_graph(self, self._group, str(error))
+        return Predictions.of_coordinate(model, self._group.charges, self.name)
 
     def predictions(self) -> Predictions:
-        """Mechanism name → ``Prediction``; ``.not_applicable`` gives the reasons for the missing ones.
-
-        Raises ``CalculusError`` for a graph that mixes coordinates.
-        """
+        """Mechanism name → ``Prediction``; ``.not_applicable`` gives the reasons for the missing ones."""
         return self._predictions

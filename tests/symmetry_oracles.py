@@ -1,4 +1,4 @@
-"""Brute force on small instances: all linear vector fields Mθ with Dφ(θ)[Mθ] = 0, without looking at the graph."""
+"""Brute force on small instances: all affine fields Mθ + b with Dφ(θ)[Mθ + b] = 0, without looking at the graph."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from symtheory.graph.computation_graph import ComputationGraph
 ZERO_BELOW, NONZERO_ABOVE = 1e-11, 1e-7
 
 
-class LinearFields:
-    """Equations for M at sampled points: Σ_ab J_ia(θ) M_ab θ_b = 0 for every output i.
+class AffineFields:
+    """Equations for M and b at sampled points: Σ_ab J_ia(θ) M_ab θ_b + Σ_a J_ia(θ) b_a = 0 for every output i.
 
     Parameters and inputs take small integer values; ``exact`` graphs (polynomial or piecewise linear) are solved in
     rationals, others in float64 with a stated gap.
@@ -35,25 +35,34 @@ class LinearFields:
         self.jacobian = sp.lambdify([*self.theta, *data], jacobian.tolist(), modules=[functions, "math"], cse=True)
         self.exact, self.data_count, self.rng = exact, len(data), np.random.default_rng(seed)
         # A point where units of a ReLU are off says nothing about them: three times as many points as unknowns.
-        self.samples = 3 * (len(self.theta) ** 2) // len(outputs) + 5
+        self.samples = 3 * len(self.theta) * (len(self.theta) + 1) // len(outputs) + 5
 
     def dimension(self) -> int:
-        rows: list[list[Any]] = []
+        """Of all affine fields, those that a coordinate times a constant field gives left out.
+
+        A constant field T that is a symmetry (a shift) gives the affine symmetries θ_j T for every coordinate θ_j;
+        their orbits are those of T, and a group has no need of them.
+        """
+        gradients, rows = [], []
         for _ in range(self.samples):
             theta, data = self._draw(len(self.theta)), self._draw(self.data_count)
             for gradient in self.jacobian(*theta, *data):
-                rows.append([entry * value for entry in gradient for value in theta])
-        unknowns = len(self.theta) ** 2
+                gradients.append(list(gradient))
+                rows.append([entry * value for entry in gradient for value in (*theta, 1)])
+        shifts = len(self.theta) - self._rank(gradients)
+        return len(self.theta) * (len(self.theta) + 1) - self._rank(rows) - len(self.theta) * shifts
+
+    def _rank(self, rows: list[list[Any]]) -> int:
         if self.exact:
             entries = [[QQ(Fraction(entry).numerator, Fraction(entry).denominator) for entry in row] for row in rows]
-            return int(unknowns - DomainMatrix(entries, (len(rows), unknowns), QQ).rank())
+            return int(DomainMatrix(entries, (len(rows), len(rows[0])), QQ).rank())
         matrix = np.array(rows, dtype=np.float64)
         matrix = matrix[np.linalg.norm(matrix, axis=1) > ZERO_BELOW]  # outputs that do not move, up to rounding
         values = np.linalg.svd(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), compute_uv=False)
         relative = values / values[0]
         assert not np.any((relative > ZERO_BELOW) & (relative < NONZERO_ABOVE)), "no clear rank gap"
-        return int(unknowns - np.sum(relative >= NONZERO_ABOVE))
+        return int(np.sum(relative >= NONZERO_ABOVE))
 
     def _draw(self, count: int) -> list[Any]:
         values = self.rng.integers(1, 10, size=count) * self.rng.choice([-1, 1], size=count)
-        return [int(value) if self.exact else float(value) / 4 for value in values]
+        return [int(value) if self.exact else float(value) / 8 for value in values]

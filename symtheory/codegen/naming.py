@@ -38,7 +38,7 @@ class Names:
     """Hands out unique identifiers; names taken once are never given again."""
 
     def __init__(self, reserved: set[str]) -> None:
-        self.taken = {"torch", "Tensor", "float", "dict", "max", "min", *keyword.kwlist, *reserved}
+        self.taken = {"torch", "Tensor", "abs", "float", "dict", "max", "min", "range", *keyword.kwlist, *reserved}
 
     def unique(self, wish: str) -> str:
         """The wish as an identifier, with an underscore, then a number, appended when it is taken."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import sympy as sp
-
 from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.layout import INDENT, LINE_LENGTH, fold_statement
 from symtheory.codegen.naming import Names
 from symtheory.codegen.paragraph import fold_entry
+from symtheory.codegen.size_source import axes_of, size_lines
 from symtheory.errors import CodegenError
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.node import Node
 from symtheory.graph.operations.leaf import Leaf, Number, Parameter
-from symtheory.graph.shapes import show
 
 
 def render_predictor(graph: ComputationGraph) -> str:
@@ -82,18 +80,6 @@ def _variable_names(graph: ComputationGraph) -> dict[Node, str]:
 
 def _size_lines(graph: ComputationGraph, names: Mapping[Node, str]) -> list[str]:
     """Where an operation needs the value of a symbolic size, it is read off the first tensor that has it."""
-    needed: set[sp.Symbol] = set()
-    for node in graph.nodes:
-        needed |= node.operation.needed_sizes()
-    lines = []
-    for size in sorted(needed, key=str):
-        leaf, axis = _first_axis_of(graph, size)
-        lines.append(f"{size} = {names[leaf]}.shape[{axis}]")
-    return lines
-
-
-def _first_axis_of(graph: ComputationGraph, size: sp.Symbol) -> tuple[Node, int]:
-    for node in graph.nodes:
-        if isinstance(node.operation, Leaf) and size in node.shape:
-            return node, node.shape.index(size) - len(node.shape)
-    raise LookupError(f"size {size} is the size of no axis in {show(graph.predictor.shape)}")
+    needed = {size for node in graph.nodes for size in node.operation.needed_sizes()}
+    leaves = {names[node]: node.shape for node in graph.nodes if isinstance(node.operation, Leaf)}
+    return size_lines(needed, axes_of(leaves), graph.name)

@@ -9,10 +9,9 @@ from symtheory.codegen.generated_module import GeneratedModule
 from symtheory.codegen.predictor import render_predictor
 from symtheory.errors import CalculusError, CodegenError, DerivationError, MetricError
 from symtheory.generation.geometry_functions import GeometryFunctions
-from symtheory.generation.group_functions import render_act, render_conserved
+from symtheory.generation.group_functions import render_act, render_compose, render_conserved, render_inverse
 from symtheory.generation.header import render_header
 from symtheory.parametrization import Parametrization
-from symtheory.predictions.predictions import MECHANISMS
 
 if TYPE_CHECKING:
     from symtheory.geometry import MetricFamily
@@ -35,31 +34,34 @@ GEOMETRY = (
 def generate(parametrization: Parametrization, metric: str | MetricFamily = "mixed") -> GeneratedModule:
     """A module of plain torch functions for a declaration.
 
-    Holds ``predictor``, ``act`` and ``conserved``; for coordinatewise graphs also ``inner``, ``norm``, ``vertical``,
-    ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``gauge_correction`` and ``check_domain`` in the given
-    metric, and the formulas of every prediction. What cannot be generated is listed with its reason in the header
-    and in ``.omitted``. Raises ``MetricError`` for a metric that is unknown or does not fit, and ``CodegenError`` for
-    a name that cannot stand in source text.
+    Holds ``predictor``, ``act``, ``inverse``, ``compose`` and ``conserved``, and the formulas of every prediction; for
+    coordinatewise graphs also ``inner``, ``norm``, ``vertical``, ``project_horizontal``, ``christoffel_form``,
+    ``geodesic``, ``gauge_correction`` and ``check_domain`` in the given metric. What cannot be generated is listed with
+    its reason in the header and in ``.omitted``. Raises ``MetricError`` for a metric that is unknown or does not fit,
+    and ``CodegenError`` for a name that cannot stand in source text.
     """
     label: str | None = metric if isinstance(metric, str) else metric.name
     for name in (parametrization.name, label):
         _require_plain(str(name))
     assembly = _Assembly({"predictor": render_predictor(parametrization)}, {})
     assembly.attempt("act", lambda: render_act(parametrization))
+    assembly.attempt("inverse", lambda: render_inverse(parametrization))
+    assembly.attempt("compose", lambda: render_compose(parametrization))
     assembly.attempt("conserved", lambda: render_conserved(parametrization))
     try:
         geometry = parametrization.geometry(metric)
     except CalculusError as error:
         label = None
-        assembly.omitted |= dict.fromkeys((*GEOMETRY, *MECHANISMS), str(error))
+        assembly.omitted |= dict.fromkeys(GEOMETRY, str(error))
     else:
         functions = GeometryFunctions(parametrization, geometry)
         for name in GEOMETRY:
             assembly.attempt(name, getattr(functions, name))
-        for prediction in parametrization.predictions().values():
-            for function in prediction.torch_functions():
-                assembly.attempt(function.name, function.render)
-        assembly.omitted |= parametrization.predictions().not_applicable
+    predictions = parametrization.predictions()
+    for prediction in predictions.values():
+        for function in prediction.torch_functions():
+            assembly.attempt(function.name, function.render)
+    assembly.omitted |= predictions.not_applicable
     sources, omitted = assembly.sources, assembly.omitted
     text = "\n\n".join([render_header(parametrization, label, sources, omitted), *sources.values()])
     return GeneratedModule(parametrization.name, text, omitted)

@@ -8,13 +8,15 @@ an operation is to add one such class; nothing else in the toolkit branches on i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
 from symtheory.errors import CalculusError
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import TRIVIAL, Action, ActionSystem, Fate, permutations_in, without_permutations
+from symtheory.graph.axis_links import Link, same_axes
+from symtheory.graph.layout import Layout
 from symtheory.graph.shapes import Shape, broadcast
 
 if TYPE_CHECKING:
@@ -54,9 +56,37 @@ class Operation(ABC):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         """Torch source of the result; the tensors named in ``operands`` carry leading batch dimensions."""
 
-    @abstractmethod
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        """Action on the result given the actions on the operands; what does not pass is constrained in ``system``."""
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        """Action on the result given the actions on the operands; what does not pass is constrained in ``system``.
+
+        An operation that does not override this stops every action, and the group found counts as a lower bound.
+        """
+        if any(actions):
+            system.blocked_by.append(f"{self.name} (no equivariance is declared for it)")
+        for action in actions:
+            system.forbid(action)
+        return TRIVIAL
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        """What becomes of a shift δz of the operands: the shift of the result, or that it vanishes or is forbidden.
+
+        node: the node itself; shifts: for every operand the shift as a node, None where the operand does not move,
+        with size 1 on the axes along which the shift is the same; sums: ``known_sums`` of the operands. Linear
+        operations and those that remove a shift override it.
+        """
+        return Fate.FORBIDDEN
+
+    def known_sums(self, node: Node, sums: Sequence[Mapping[int, sp.Expr]]) -> Mapping[int, sp.Expr]:
+        """Axis of the result (counted from the end) → the number to which the entries along it always add up."""
+        return {}
+
+    def linked_axes(self, shapes: Sequence[Shape], result: Shape) -> Iterator[Link]:
+        """Axes of operands and result that are one index."""
+        return iter(())
 
     @abstractmethod
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
@@ -72,7 +102,10 @@ class Operation(ABC):
 
 
 class Elementwise(Operation):
-    """An operation that acts coordinate by coordinate on operands of equal rank."""
+    """An operation that acts coordinate by coordinate on operands of equal rank.
+
+    One with a single operand lets permutations pass, whatever else it does.
+    """
 
     def shape(self, operands: Sequence[Shape]) -> Shape:
         return broadcast(operands)
@@ -81,6 +114,19 @@ class Elementwise(Operation):
         import numpy as np
 
         return np.asarray(np.frompyfunc(self.scalar, len(operands), 1)(*operands), dtype=object)
+
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        passed = super().equivariance(system, [without_permutations(action) for action in actions], layouts, result)
+        if len(actions) == 1:
+            return {**passed, **permutations_in(actions[0])}
+        for action in actions:
+            system.forbid(permutations_in(action))
+        return passed
+
+    def linked_axes(self, shapes: Sequence[Shape], result: Shape) -> Iterator[Link]:
+        yield from same_axes(shapes, result)
 
     @abstractmethod
     def scalar(self, *operands: sp.Expr) -> sp.Expr: ...

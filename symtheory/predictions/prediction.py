@@ -11,7 +11,8 @@ import sympy as sp
 from symtheory.codegen.function import TorchFunction, render_imports
 from symtheory.codegen.load import load_source
 from symtheory.predictions.formula import Formula
-from symtheory.rendering import plain
+from symtheory.predictions.source_function import SourceFunction
+from symtheory.rendering import latex, plain
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Prediction:
     assumptions: tuple[Assumption, ...]
     order: str
     source: str
-    formulas: Mapping[str, Formula]
+    formulas: Mapping[str, Formula | SourceFunction]
     parametrization: str
     measure: str | None = None
     notes: tuple[str, ...] = field(default=())
@@ -54,10 +55,10 @@ class Prediction:
 
     def latex(self) -> str:
         """The statement as LaTeX, one relation a line (gathered)."""
-        rows = " \\\\\n".join(sp.latex(relation) for relation in self.relations)
+        rows = " \\\\\n".join(map(latex, self.relations))
         return f"\\begin{{gathered}}\n{rows}\n\\end{{gathered}}" if len(self.relations) > 1 else rows
 
-    def torch_functions(self) -> tuple[TorchFunction, ...]:
+    def torch_functions(self) -> tuple[TorchFunction | SourceFunction, ...]:
         """The formulas as functions to be printed; the one named as the mechanism comes first where there is one."""
         return tuple(formula.torch_function(name, self.source) for name, formula in self.formulas.items())
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sympy as sp
 
 from symtheory.graph.elementwise import ElementwiseModel
-from symtheory.symmetry.solutions import nullspace
+from symtheory.symmetry.solutions import is_in_span, nullspace
 
 
 def annihilating_matrices(model: ElementwiseModel) -> tuple[sp.ImmutableMatrix, ...] | None:
@@ -36,16 +38,46 @@ def annihilating_matrices(model: ElementwiseModel) -> tuple[sp.ImmutableMatrix, 
     return tuple(basis)
 
 
-def has_independent_partials(model: ElementwiseModel) -> bool:
-    """Whether no constant combination of the ∂φ/∂θ_i of a polynomial vanishes.
+def constant_fields(model: ElementwiseModel) -> list[list[sp.Rational]]:
+    """Basis of the constants c with ∇φ(θ)·c = 0, for a polynomial φ: the shifts of one coordinate.
 
-    Then every linear symmetry of all coordinates together acts on each coordinate by itself: a field on coordinate i
-    that is linear in the parameters θ_j of another would need ∇φ(θ_i)·(A θ_j) = 0 for all θ_i and θ_j.
+    Where there is none, every linear symmetry of all coordinates together acts on each coordinate by itself: a field
+    on coordinate i that is linear in the parameters θ_j of another needs ∇φ(θ_i)·(A θ_j) = 0 for all θ_i and θ_j, so
+    that A θ_j is such a constant.
     """
     partials = [sp.Poly(entry, *model.coordinates) for entry in model.gradient()]
     monomials = sorted({monomial for partial in partials for monomial in partial.monoms()})
-    rows = [[partial.coeff_monomial(monomial) for partial in partials] for monomial in monomials]
-    return bool(sp.Matrix(rows).rank() == model.dimension)
+    return nullspace(
+        [[partial.coeff_monomial(monomial) for partial in partials] for monomial in monomials], model.dimension
+    )
+
+
+def affine_dimension(model: ElementwiseModel) -> int:
+    """Dimension of {(A, b) : ∇φ(θ)·(Aθ + b) = 0} for a polynomial φ, multiples θ_j c of shifts c left out."""
+    gradient = model.gradient()
+    columns = [
+        sp.Poly(partial * factor, *model.coordinates) for partial in gradient for factor in (*model.coordinates, 1)
+    ]
+    monomials = sorted({monomial for polynomial in columns for monomial in polynomial.monoms()})
+    rows = [[polynomial.coeff_monomial(monomial) for polynomial in columns] for monomial in monomials]
+    return len(nullspace(rows, len(columns))) - model.dimension * len(constant_fields(model))
+
+
+def without_multiples_of_shifts(
+    matrices: Sequence[sp.ImmutableMatrix], shifts: Sequence[Sequence[sp.Rational]]
+) -> tuple[sp.ImmutableMatrix, ...]:
+    """Of the matrices those that the fields θ_j c, c a shift, do not generate: these have the orbits of the shifts."""
+    if not shifts:
+        return tuple(matrices)
+    k = len(shifts[0])
+    unit = sp.eye(k)
+    span = [list(sp.Matrix(c) * unit.row(column)) for c in shifts for column in range(k)]
+    kept = []
+    for matrix in matrices:
+        if not is_in_span(list(matrix), span):
+            span.append(list(matrix))
+            kept.append(matrix)
+    return tuple(kept)
 
 
 def _symmetry_equations(k: int) -> list[list[sp.Integer]]:

@@ -2,154 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sympy as sp
 
 from symtheory.errors import CalculusError
-from symtheory.graph.action import ActionSystem, Form, Unknown
+from symtheory.graph.action import ActionSystem, Kind, Slot, Unknown
+from symtheory.graph.axis_refinement import AxisRefinement
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
-from symtheory.symmetry.coordinatewise_algebra import annihilating_matrices, has_independent_partials
+from symtheory.symmetry.coordinatewise_algebra import (
+    affine_dimension,
+    annihilating_matrices,
+    constant_fields,
+    without_multiples_of_shifts,
+)
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
-from symtheory.symmetry.edge_group import EdgeGroup
+from symtheory.symmetry.discrete import discrete_symmetries
+from symtheory.symmetry.edge_group import FIXING_ONES, GENERAL, ORTHOGONAL, EdgeGroup
 from symtheory.symmetry.factor import Factor
 from symtheory.symmetry.group import SymmetryGroup
 from symtheory.symmetry.mixing import mixing_reasons
+from symtheory.symmetry.parameter_places import ParameterPlaces, Solution
 from symtheory.symmetry.propagation import propagate
-from symtheory.symmetry.scaling import Scaling
-from symtheory.symmetry.solutions import connected_unknowns, is_in_span, solve_forms
+from symtheory.symmetry.rescaling import Rescaling
+from symtheory.symmetry.site import Pattern
+from symtheory.symmetry.solutions import is_in_span, solve_forms
+from symtheory.symmetry.translation_search import find_translations
+
+ALGEBRAS = {Kind.HOLLOW: GENERAL, Kind.SKEW: ORTHOGONAL, Kind.SKEW_ONES: FIXING_ONES}
 
 
 def find_symmetries(graph: ComputationGraph) -> SymmetryGroup:
-    """The connected group of linear changes of the parameters that leave the predictor as it is.
+    """The connected group of affine changes of the parameters that leave the predictor as it is.
 
     Changes of basis come from propagation; on a coordinatewise polynomial the linear fields of one coordinate are
     solved for exactly besides, which adds those that mix parameters (u² − v² is preserved by hyperbolic rotations).
     """
-    system = propagate(graph)
+    refinement = AxisRefinement(graph)
+    system = propagate(graph, refinement)
+    places = ParameterPlaces(graph, refinement)
+    translations = find_translations(graph)
     try:
         model = graph.elementwise
     except CalculusError:
-        factors = _axis_and_scale_factors(graph, system)
+        edge_groups = _edge_groups(places, system)
+        factors = _in_order(places, [*edge_groups, *_rescalings(places, system, edge_groups)]) + translations
         reasons = [*system.blocked_by, *mixing_reasons(graph)]
     else:
-        factors, reasons = _factors_of_one_coordinate(graph, model, system)
-    return SymmetryGroup(tuple(_named(factors)), tuple(dict.fromkeys(reasons)))
+        factors, reasons = _factors_of_one_coordinate(graph, model, system, len(translations))
+        factors += [replace(translation, coordinatewise=True) for translation in translations]
+    continuous = _named(factors)
+    return SymmetryGroup(
+        tuple(continuous),
+        tuple(dict.fromkeys(reasons)),
+        discrete_symmetries(places, system, continuous),
+    )
+
+
+def _in_order(places: ParameterPlaces, factors: Sequence[EdgeGroup | Rescaling]) -> list[Factor]:
+    """Factors in the order of the places they act on; scalings of whole parameters last."""
+    names = list(places.layouts)
+
+    def key(factor: EdgeGroup | Rescaling) -> tuple[bool, int, int]:
+        site = factor.sites[0]
+        place = site.place if site.place is not None else min(site.copies, default=0)
+        return factor.kind == "scaling", names.index(site.parameter), place
+
+    ordered = sorted(factors, key=key)
+    return [*ordered]
+
+
+def _edge_groups(places: ParameterPlaces, system: ActionSystem) -> list[EdgeGroup]:
+    """Matrices along places, the largest group for each set of places."""
+    found: list[tuple[Solution, EdgeGroup]] = []
+    for kind, algebra in ALGEBRAS.items():
+        equations = [form for own, form in system.equations if own is kind]
+        for solution in solve_forms(equations, places.unknowns(kind)):
+            if not any(_is_contained(solution, other) for other, _ in found):
+                ordered = places.in_order(solution)
+                leading = next(iter(ordered.values()))
+                # The published convention: the first parameter takes A⁻¹, as in (G A⁻¹, H Aᵀ).
+                sites = places.sites(ordered, -1 if kind is Kind.HOLLOW and leading > 0 else 1)
+                first = sites[0]
+                size = first.layout.sizes[first.place or 0]
+                found.append((solution, EdgeGroup("", places.shapes(solution), sites, size, algebra, first.copy_sizes)))
+    return [group for _, group in found]
+
+
+def _is_contained(solution: Solution, other: Solution) -> bool:
+    """Whether the same places are moved by the other solution, with at least the same copies and a larger algebra."""
+    varies = {(unknown.parameter, unknown.slot.place): unknown.slot.varies for unknown in other}
+    own = {(unknown.parameter, unknown.slot.place): unknown.slot.varies for unknown in solution}
+    return own.keys() == varies.keys() and all(own[place] <= varies[place] for place in own)
+
+
+def _rescalings(places: ParameterPlaces, system: ActionSystem, edge_groups: Sequence[EdgeGroup]) -> list[Rescaling]:
+    """Numbers that vary over places, without those that a larger factor contains."""
+    equations = [form for own, form in system.equations if own is Kind.NUMBER]
+    known: list[Pattern] = [pattern for group in edge_groups for _, pattern in group.weighted_patterns]
+    found: list[Rescaling] = []
+    solutions = solve_forms(equations, places.unknowns(Kind.NUMBER))
+    for solution in sorted(solutions, key=lambda solution: -len(next(iter(solution)).slot.varies)):
+        ordered = places.in_order(solution)
+        rescaling = Rescaling("", places.shapes(solution), places.sites(ordered))
+        patterns = [pattern for _, pattern in rescaling.weighted_patterns]
+        if not _is_known(patterns[-1], known):
+            found.append(rescaling)
+            known += patterns
+    return found
+
+
+def _is_known(pattern: Pattern, known: Sequence[Pattern]) -> bool:
+    keys = sorted({key for other in (pattern, *known) for key in other}, key=str)
+    vectors = [[other.get(key, sp.Integer(0)) for key in keys] for other in known]
+    return is_in_span([pattern.get(key, sp.Integer(0)) for key in keys], vectors)
 
 
 def _factors_of_one_coordinate(
-    graph: ComputationGraph, model: ElementwiseModel, system: ActionSystem
+    graph: ComputationGraph, model: ElementwiseModel, system: ActionSystem, shifts_found: int
 ) -> tuple[list[Factor], list[str]]:
     """A rescaling along an axis acts on each coordinate by itself: all factors are coordinatewise."""
-    unknowns: list[Unknown] = [(name, None) for name in graph.parameters]
-    matrices = tuple(_diagonal(form, unknowns) for form in solve_forms(system.diagonal_equations, unknowns))
+    everywhere = frozenset(place for place, size in enumerate(graph.predictor.shape) if size != 1)
+    unknowns = [Unknown(name, Slot(Kind.NUMBER, None, everywhere)) for name in graph.parameters]
+    equations = [form for _, form in system.equations if set(form) <= set(unknowns)]
+    matrices = tuple(
+        sp.ImmutableMatrix(sp.diag(*(form.get(unknown, sp.Integer(0)) for unknown in unknowns)))
+        for form in solve_forms(equations, unknowns)
+    )
     exact = annihilating_matrices(model)
     if exact is None:
         reasons = [*system.blocked_by, *mixing_reasons(graph)]
     else:
-        matrices = exact if len(exact) > len(matrices) else matrices
-        reasons = [] if has_independent_partials(model) else ["dependent partials (fields that mix coordinates)"]
+        shifts = constant_fields(model)
+        candidates = (*matrices, *exact) if shifts else exact if len(exact) > len(matrices) else matrices
+        matrices = without_multiples_of_shifts(candidates, shifts)
+        more = affine_dimension(model) > len(matrices) + shifts_found
+        reasons = ["affine fields of one coordinate (a linear change and a shift in one)"] if more else []
     if not matrices:
         return [], reasons
     quadratic = exact is not None and sp.Poly(model.predictor, *model.coordinates).total_degree() == 2
     return [CoordinatewiseGroup("", dict(graph.parameters), matrices, quadratic)], reasons
-
-
-def _axis_and_scale_factors(graph: ComputationGraph, system: ActionSystem) -> list[Factor]:
-    solutions = solve_forms(system.diagonal_equations, [(name, None) for name in graph.parameters])
-    factors: list[Factor] = [
-        CoordinatewiseGroup("", {name: graph.parameters[name] for name, _ in form}, (_diagonal(form, list(form)),))
-        for form in solutions
-    ]
-    factors += _edge_groups(
-        graph, system, [{name: exponent for (name, _), exponent in form.items()} for form in solutions]
-    )
-    return factors + _scalings(graph, system, factors)
-
-
-def _diagonal(form: Form, unknowns: Sequence[Unknown]) -> sp.ImmutableMatrix:
-    return sp.ImmutableMatrix(sp.diag(*(form.get(unknown, sp.Integer(0)) for unknown in unknowns)))
-
-
-def _edge_groups(
-    graph: ComputationGraph, system: ActionSystem, coordinatewise: Sequence[Mapping[str, sp.Rational]]
-) -> list[Factor]:
-    """Changes of basis along axes, without the rescalings that coordinatewise factors contain already."""
-    unknowns: list[Unknown] = [(name, axis) for name, shape in graph.parameters.items() for axis in range(len(shape))]
-    factors: list[Factor] = []
-    for group in connected_unknowns(system.axis_equations, unknowns):
-        equations = [form for form in system.axis_equations if set(form) <= set(group)]
-        found = _rescalings_along(group, coordinatewise)
-        for kind, form in _solve_component(group, equations, system):
-            vector = [form.get(unknown, sp.Integer(0)) for unknown in group]
-            factor = _edge_factor(graph, kind, form)
-            if (kind == "rescaling" or factor.size == 1) and is_in_span(vector, found):
-                continue
-            found.append(vector)
-            factors.append(factor)
-    return factors
-
-
-def _rescalings_along(
-    group: Sequence[Unknown], coordinatewise: Sequence[Mapping[str, sp.Rational]]
-) -> list[list[sp.Rational]]:
-    """Coordinatewise rescalings of parameters that each have one axis in the group, as vectors over the group."""
-    names = [name for name, _ in group]
-    return [
-        [exponents.get(name, sp.Integer(0)) for name in names]
-        for exponents in coordinatewise
-        if all(names.count(name) == 1 for name in exponents)
-    ]
-
-
-def _solve_component(
-    group: Sequence[Unknown], equations: Sequence[Form], system: ActionSystem
-) -> list[tuple[str, Form]]:
-    """Which matrices may act on the axes of a connected set of unknowns: kind and exponents of each solution."""
-    diagonal = any(unknown in system.diagonal_axes for unknown in group)
-    orthogonal = any(unknown in system.orthogonal_axes for unknown in group)
-    # Two axes that meet are contragredient or equal: an orthogonal matrix is both, and {A: 2} reads A = −Aᵀ, the
-    # contraction of a tensor with itself.
-    paired = all(len(form) == 2 and all(abs(c) == 1 for c in form.values()) for form in equations)
-    self_dual = all(
-        abs(c) == (2 if len(form) == 1 else 1) and len(form) <= 2 for form in equations for c in form.values()
-    )
-    if diagonal and orthogonal:
-        return []
-    if diagonal or not self_dual:
-        return [] if orthogonal else [("rescaling", form) for form in solve_forms(equations, group)]
-    contragredient = solve_forms(equations, group) if paired and not orthogonal else []
-    general: list[tuple[str, Form]] = [("GL", form) for form in contragredient]
-    return general or [("O", dict.fromkeys(group, sp.Integer(1)))]
-
-
-def _edge_factor(graph: ComputationGraph, kind: str, form: Form) -> EdgeGroup:
-    (first_name, first_axis), *_ = form
-    size = graph.parameters[first_name][first_axis or 0]
-    leading = form[(first_name, first_axis)]
-    sign = -1 if kind == "GL" and leading > 0 else 1  # the published convention G A⁻¹, H Aᵀ
-    axes = {(name, axis or 0): sign * exponent for (name, axis), exponent in form.items()}
-    return EdgeGroup("", {name: graph.parameters[name] for name, _ in axes}, axes, size, kind)
-
-
-def _scalings(graph: ComputationGraph, system: ActionSystem, factors: Sequence[Factor]) -> list[Factor]:
-    names = list(graph.parameters)
-    found = [_weights(part, names) for factor in factors for part in factor.scalings]
-    scalings: list[Factor] = []
-    for form in solve_forms(system.scale_equations, [(name, None) for name in names]):
-        exponents = {name: exponent for (name, _), exponent in form.items()}
-        weights = _weights(exponents, names)
-        if not is_in_span(weights, found):
-            found.append(weights)
-            shapes = {name: graph.parameters[name] for name in exponents}
-            scalings.append(Scaling("", shapes, exponents))
-    return scalings
-
-
-def _weights(exponents: Mapping[str, sp.Rational], names: Sequence[str]) -> list[sp.Rational]:
-    return [exponents.get(name, sp.Integer(0)) for name in names]
 
 
 def _named(factors: Sequence[Factor]) -> list[Factor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import sympy as sp
 
+from symtheory.graph.action import Fate
 from symtheory.graph.operations.homogeneous import PositivelyHomogeneous
 from symtheory.graph.operations.step import Step
 from symtheory.graph.shapes import Shape
@@ -21,6 +22,7 @@ class Absolute(PositivelyHomogeneous):
     """|x|."""
 
     name: ClassVar[str] = "abs"
+    sign_fate = Fate.VANISHES
 
     def scalar(self, *operands: sp.Expr) -> sp.Expr:
         return sp.Abs(operands[0])

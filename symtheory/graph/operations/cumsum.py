@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import sympy as sp
 
-from symtheory.graph.action import ZERO, Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Fate, Slot
+from symtheory.graph.layout import Layout
 from symtheory.graph.operations.rowwise import RowWise
 from symtheory.graph.shapes import Shape
 
@@ -29,11 +30,13 @@ class CumulativeSum(RowWise):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         return f"torch.cumsum({operands[0]}, dim=-1)"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        system.vanish_axis(action.axes[-1])
-        system.vanish_diagonal(action.diagonal)
-        return Action((*action.axes[:-1], ZERO), scale=action.scale)
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        def fate(slot: Slot) -> Fate:
+            return Fate.FORBIDDEN if slot.touches(layouts[0].places(-1)) else Fate.PASSES
+
+        return system.sieve(actions[0], fate)
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else type(result)(self, (tangents[0],))

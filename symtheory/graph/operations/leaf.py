@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
 from symtheory.errors import CalculusError
-from symtheory.graph.action import Action, ActionSystem, Form
+from symtheory.graph.action import MATRICES, TRIVIAL, Action, ActionSystem, Kind, Slot, Unknown, subsets
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, bind_shape, is_bound, show, torch_number
 
@@ -60,8 +62,10 @@ class Leaf(Operation):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         return self.identifier
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        return Action.trivial(len(self.sizes))
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        return TRIVIAL
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None
@@ -72,15 +76,22 @@ class Leaf(Operation):
 
 @dataclass(frozen=True)
 class Parameter(Leaf):
-    """What training moves; every axis starts with a free change of basis."""
+    """What training moves: every matrix along a place and every factor starts as a free unknown."""
 
     name: ClassVar[str] = "parameter"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        one = sp.Integer(1)
-        axes: tuple[Form, ...] = tuple({(self.identifier, axis): one} for axis in range(len(self.sizes)))
-        own: Form = {(self.identifier, None): one}
-        return Action(axes=axes, diagonal=own, scale=own)
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        places = tuple(place for place, size in enumerate(result.sizes) if size != 1)
+        slots = [Slot(kind, None, varies) for kind in (Kind.NUMBER, Kind.SIGN) for varies in subsets(places)]
+        slots += [
+            Slot(kind, place, varies)
+            for kind in MATRICES
+            for place in places
+            for varies in subsets(tuple(other for other in places if other != place))
+        ]
+        return {slot: {Unknown(self.identifier, slot): Fraction(1)} for slot in slots}
 
 
 @dataclass(frozen=True)
@@ -126,8 +137,10 @@ class Number(Operation):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         return torch_number(self.value)
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        return Action.trivial(self.rank)
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        return TRIVIAL
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None

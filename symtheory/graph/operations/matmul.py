@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import sympy as sp
+
 from symtheory.errors import ShapeError
-from symtheory.graph.action import Action, ActionSystem, Form, add_forms
+from symtheory.graph.action import Action, ActionSystem, Fate, Form, Kind, Slot, combine, relabelled
+from symtheory.graph.axis_links import RESULT, End, Link, link
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Operation
-from symtheory.graph.shapes import Shape, Size, broadcast, same_size
+from symtheory.graph.shapes import Shape, broadcast, same_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,44 +67,84 @@ class MatMul(Operation):
             return f"{left} @ {right}"
         return f"({left} @ {right}).squeeze({-2 if ranks[0] == 1 else -1})"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        left, right = actions
-        inner = _inner(shapes[1])
-        system.vanish_axis(add_forms(left.axes[-1], right.axes[inner]))
-        system.vanish_diagonal(left.diagonal)
-        system.vanish_diagonal(right.diagonal)
-        rows = left.axes[-2:-1]
-        columns = right.axes[-1:] if len(right.axes) > 1 else ()
-        stacks = self._stack_forms(system, actions, shapes)
-        return Action((*stacks, *rows, *columns), scale=add_forms(left.scale, right.scale))
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        frame = _Frame(layouts)
+        left, right = (relabelled(action, names) for action, names in zip(actions, frame.names, strict=True))
+        passed: dict[Slot, Form] = {}
+        for slot in {**left, **right}:
+            first, second = left.get(slot, {}), right.get(slot, {})
+            if not slot.touches(frame.contracted):
+                if slot.kind is Kind.PERMUTATION and slot.place in frame.shared:
+                    system.contract(slot, first, second)
+                    passed[slot] = first
+                elif slot.is_matrix and slot.place in frame.shared:
+                    # A matrix along a stack passes only beside an operand that is the same all along it.
+                    system.require_zero(slot.kind, first)
+                    system.require_zero(slot.kind, second)
+                else:
+                    passed[slot] = combine(first, second)
+            elif slot.is_matrix and slot.place not in frame.contracted:
+                system.require_zero(slot.kind, first)
+                system.require_zero(slot.kind, second)
+            else:
+                system.contract(slot, first, second)
+        return relabelled(passed, frame.of_result(result))
 
-    def _stack_forms(
-        self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]
-    ) -> tuple[Form, ...]:
-        """What passes along the stack: everything beside an operand without one, else what moves one operand alone."""
-        left, right = (action.axes[:-2] for action in actions)
-        if not left or not right:
-            return left or right
-        return tuple(
-            self._stack_form(system, forms, sizes)
-            for forms, sizes in zip(zip(left, right, strict=True), zip(*shapes, strict=True), strict=False)
-        )
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        left, right = shifts
+        if left is not None and right is not None:
+            return Fate.FORBIDDEN  # the product moves by more than the two terms
+        moving, operand, axis = (0, left, -1) if left is not None else (1, right, _inner(node.operands[1].shape))
+        if operand is None:
+            return Fate.VANISHES
+        other = node.operands[1 - moving]
+        if operand.shape[axis] != 1 or node.operands[moving].shape[axis] == 1:
+            return operand @ other if moving == 0 else other @ operand
+        across = _inner(other.shape) if moving == 0 else -1
+        kept = self._without_contracted(operand, moving, node)
+        total = sums[1 - moving].get(across)
+        if total is not None:
+            return kept * total if total != 0 else Fate.VANISHES
+        summed = other.sum(across)
+        if node.operands[moving].rank > 1:
+            place = summed.rank - (1 if moving == 0 and other.rank > 1 else 0)
+            summed = summed.reshape(*summed.shape[:place], 1, *summed.shape[place:])
+        return kept * summed
 
-    def _stack_form(self, system: ActionSystem, forms: tuple[Form, Form], sizes: tuple[Size, Size]) -> Form:
-        first, second = forms
-        if (sizes[0] == 1) != (sizes[1] == 1):
-            stretched, passed = (first, second) if sizes[0] == 1 else (second, first)
-            system.vanish_axis(stretched)
-            return passed
-        if first and second:
-            # Each matrix of the stack then has a change of basis of its own on the inner axis, which one form per
-            # axis cannot express; a common factor along the stack is part of those.
-            system.blocked_by.append("matmul (a change of basis of its own for every matrix of a stack)")
-            system.vanish_axis(first)
-            system.vanish_axis(second)
-            return {}
-        system.diagonal_axes.update(first, second)
-        return first or second
+    def _without_contracted(self, shift: Node, moving: int, node: Node) -> Node:
+        """A shift that is the same all along the contracted axis, as a shift of the result: constant along the axes
+        that come from the other operand."""
+        one = (sp.Integer(1),) * (node.operands[1 - moving].rank > 1)
+        if moving == 0:
+            shape = (*shift.shape[:-1], *one)
+        elif shift.rank == 1:
+            shape = one
+        else:
+            shape = (*shift.shape[:-2], *one, shift.shape[-1])
+        return shift.reshape(*(sp.Integer(1),) * (node.rank - len(shape)), *shape)
+
+    def known_sums(self, node: Node, sums: Sequence[Mapping[int, sp.Expr]]) -> Mapping[int, sp.Expr]:
+        if node.operands[1].rank > 1 and -1 in sums[0] and -1 in sums[1]:
+            return {-1: sums[0][-1] * sums[1][-1]}  # rows that add up to one, times rows that do
+        return {}
+
+    def linked_axes(self, shapes: Sequence[Shape], result: Shape) -> Iterator[Link]:
+        left, right = shapes
+        yield link(End(0, len(left) - 1), End(1, len(right) + _inner(right)))
+        stacks = [len(shape) - 2 for shape in shapes]
+        for operand, shape in enumerate(shapes):
+            for axis in range(stacks[operand]):
+                place = max(stacks) - stacks[operand] + axis
+                if shape[axis] != 1:
+                    yield link(End(operand, axis), End(RESULT, place))
+        if len(left) > 1:
+            yield link(End(0, len(left) - 2), End(RESULT, len(result) - (2 if len(right) > 1 else 1)))
+        if len(right) > 1:
+            yield link(End(1, len(right) - 1), End(RESULT, len(result) - 1))
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         left = None if tangents[0] is None else tangents[0] @ operands[1]
@@ -112,3 +156,55 @@ class MatMul(Operation):
 
 def _inner(right: Shape) -> int:
     return -2 if len(right) > 1 else -1
+
+
+class _Frame:
+    """Numbers for the indices of a product, on both operands: stack, rows, contracted, columns."""
+
+    def __init__(self, layouts: Sequence[Layout]) -> None:
+        self.layouts = tuple(layouts)
+        left, right = layouts
+        inner = right.rank + _inner(right.shape)
+        stacks = [max(layout.rank - 2, 0) for layout in layouts]
+        names: list[dict[int, int]] = [{}, {}]
+        groups: dict[object, int] = {}
+
+        def number(label: object) -> int:
+            return groups.setdefault(label, len(groups))
+
+        for operand, layout in enumerate(layouts):
+            for axis in range(layout.rank):
+                for part, place in enumerate(layout.places(axis)):
+                    if axis == (left.rank - 1, inner)[operand]:
+                        label: object = ("contracted", part)
+                    elif axis < stacks[operand]:
+                        label = ("stack", stacks[operand] - axis, part)
+                    else:
+                        label = (("rows", "columns")[operand], part)
+                    names[operand][place] = number(label)
+        self.names = names
+        self.groups = groups
+        self.contracted = frozenset(value for key, value in groups.items() if key[0] == "contracted")  # type: ignore[index]
+        self.shared = frozenset(self._shared_stacks(stacks))
+
+    def _shared_stacks(self, stacks: Sequence[int]) -> Iterator[int]:
+        """Stack places along which both operands vary."""
+        for depth in range(1, min(stacks) + 1):
+            sizes = [layout.shape[stack - depth] for layout, stack in zip(self.layouts, stacks, strict=True)]
+            if 1 not in sizes:
+                for key, value in self.groups.items():
+                    if key[:2] == ("stack", depth):  # type: ignore[index]
+                        yield value
+
+    def of_result(self, result: Layout) -> dict[int, int]:
+        """Number of an index → place of the result."""
+        left, right = self.layouts
+        ends = ([("rows",)] if left.rank > 1 else []) + ([("columns",)] if right.rank > 1 else [])
+        depth = result.rank - len(ends)
+        labels = [("stack", depth - axis) for axis in range(depth)] + ends
+        return {
+            self.groups[*label, part]: place
+            for axis, label in enumerate(labels)
+            for part, place in enumerate(result.places(axis))
+            if (*label, part) in self.groups
+        }

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
-from symtheory.graph.action import Action, ActionSystem, add_forms
+from symtheory.graph.action import (
+    Action,
+    ActionSystem,
+    Fate,
+    Form,
+    Slot,
+    combine,
+    permutations_in,
+    relabelled,
+    without_permutations,
+)
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Elementwise
-from symtheory.graph.operations.stretch import hold_stretched_axes
+from symtheory.graph.operations.stretch import aligned_places, stretched_places
 from symtheory.graph.shapes import Shape
 
 if TYPE_CHECKING:
@@ -38,13 +49,35 @@ class Multiply(Elementwise):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         return f"{operands[0]} * {operands[1]}"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        left, right = hold_stretched_axes(system, actions, shapes)
-        for axis, (first, second) in enumerate(zip(*shapes, strict=True)):
-            if first != 1 and second != 1:
-                system.diagonal_axes.update(left.axes[axis], right.axes[axis])
-        axes = tuple(add_forms(first, second) for first, second in zip(left.axes, right.axes, strict=True))
-        return Action(axes, add_forms(left.diagonal, right.diagonal), add_forms(left.scale, right.scale))
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        moved = [
+            relabelled(action, aligned_places(layout, result)) for action, layout in zip(actions, layouts, strict=True)
+        ]
+        constant = [stretched_places(layout, result) for layout in reversed(layouts)]  # of the other factor
+
+        def passes(slot: Slot, factor: int) -> bool:
+            return not slot.is_matrix or slot.place in constant[factor]
+
+        total: dict[Slot, Form] = {}
+        meeting: list[Action] = []
+        for factor, action in enumerate(moved):
+            for slot, form in action.items():
+                if passes(slot, factor):
+                    total[slot] = combine(total.get(slot, {}), form)
+            meeting.append({slot: form for slot, form in action.items() if not passes(slot, factor)})
+        # Both factors may be permuted alike; no other matrix passes a product that varies along its axis.
+        for stopped in meeting:
+            system.forbid(without_permutations(stopped))
+        return {**total, **system.agree(*map(permutations_in, meeting))}
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        terms = [shift * node.operands[1 - place] for place, shift in enumerate(shifts) if shift is not None]
+        # Where both factors move, the product moves by more than the two terms.
+        return terms[0] if len(terms) == 1 else Fate.FORBIDDEN
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         left = None if tangents[0] is None else tangents[0] * operands[1]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import sympy as sp
 
-from symtheory.graph.action import ZERO, Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Fate, Kind, Slot, permutes_alike
+from symtheory.graph.layout import Layout
 from symtheory.graph.operations.rowwise import RowWise
 from symtheory.graph.shapes import Shape
 
@@ -44,17 +45,23 @@ class Normalize(RowWise):
         eps = f" + {float(self.eps)}" if self.eps else ""
         return f"{z} * torch.rsqrt({z}.square().{reduction}(dim=-1, keepdim=True){eps})"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        system.vanish_diagonal(action.diagonal)
-        system.restrict_to_orthogonal(action.axes[-1])
-        for form in action.axes[:-1]:
-            system.diagonal_axes.update(form)
-            if self.eps != 0:
-                system.vanish_axis(form)
-        if self.eps != 0:
-            system.vanish_scale(action.scale)
-        return Action((ZERO,) * (len(shapes[0]) - 1) + action.axes[-1:])
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        last = layouts[0].places(-1)
+
+        def fate(slot: Slot) -> Fate:
+            if permutes_alike(slot, last):
+                return Fate.PASSES
+            if slot.is_matrix:
+                passes = slot.place in last and slot.kind in (Kind.SKEW, Kind.SKEW_ONES)
+                return Fate.PASSES if passes else Fate.FORBIDDEN
+            if slot.kind is Kind.SIGN:
+                return Fate.PASSES
+            drops_out = self.eps == 0 and not slot.touches(last)
+            return Fate.VANISHES if drops_out else Fate.FORBIDDEN
+
+        return system.sieve(actions[0], fate)
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         z, dz = operands[0], tangents[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import sympy as sp
+
 from symtheory.errors import CalculusError, ShapeError
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Fate, relabelled
+from symtheory.graph.axis_links import RESULT, End, Link, link
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, show
 
@@ -56,11 +60,31 @@ class Permute(Operation):
         source = tuple(axis - rank for axis in self.axes)
         return f"torch.movedim({operands[0]}, {source}, {tuple(range(-rank, 0))})"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        # A coordinatewise unknown would need its own transpose to meet others again: none is carried.
-        system.vanish_diagonal(action.diagonal)
-        return Action(tuple(action.axes[axis] for axis in self.axes), scale=action.scale)
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        new_place = {
+            old: new
+            for axis, source in enumerate(self.axes)
+            for new, old in zip(result.places(axis), layouts[0].places(source), strict=True)
+        }
+        return relabelled(actions[0], new_place)
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        (shift,) = shifts
+        return Fate.VANISHES if shift is None else shift.transpose(*self.axes)
+
+    def known_sums(self, node: Node, sums: Sequence[Mapping[int, sp.Expr]]) -> Mapping[int, sp.Expr]:
+        rank = len(self.axes)
+        return {
+            axis - rank: sums[0][source - rank] for axis, source in enumerate(self.axes) if source - rank in sums[0]
+        }
+
+    def linked_axes(self, shapes: Sequence[Shape], result: Shape) -> Iterator[Link]:
+        for axis, source in enumerate(self.axes):
+            yield link(End(0, source), End(RESULT, axis))
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].transpose(*self.axes)

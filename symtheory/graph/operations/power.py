@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 import sympy as sp
 
-from symtheory.graph.action import Action, ActionSystem, scale_form
+from symtheory.graph.action import Action, ActionSystem, Fate, Kind, Slot, scaled
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Elementwise
 from symtheory.graph.shapes import Shape
 
@@ -34,14 +36,17 @@ class Power(Elementwise):
         exponent = int(self.exponent) if self.exponent.is_Integer else float(self.exponent)
         return f"{operands[0]} ** {exponent}" if exponent >= 0 else f"{operands[0]} ** ({exponent})"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        system.restrict_to_diagonal(action)
-        return Action(
-            tuple(scale_form(form, self.exponent) for form in action.axes),
-            scale_form(action.diagonal, self.exponent),
-            scale_form(action.scale, self.exponent),
-        )
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        def fate(slot: Slot) -> Fate:
+            if slot.kind is Kind.SIGN and self.exponent.is_Integer:
+                return Fate.PASSES
+            return Fate.PASSES if slot.kind in (Kind.NUMBER, Kind.PERMUTATION) else Fate.FORBIDDEN
+
+        factor = Fraction(int(self.exponent.p), int(self.exponent.q))
+        passed = system.sieve(actions[0], fate)
+        return {slot: form if slot.is_matrix else scaled(form, factor) for slot, form in passed.items()}
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         if tangents[0] is None or self.exponent == 0:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
 from symtheory.errors import CalculusError, ShapeError
-from symtheory.graph.action import ZERO, Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Fate, Slot, relabelled
+from symtheory.graph.axis_links import RESULT, End, Link
+from symtheory.graph.layout import Layout, regroup
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape, bind_shape, element_count, is_bound, same_shape, same_size, show, torch_size
 
@@ -44,23 +46,63 @@ class Reshape(Operation):
             raise CalculusError(f"reshape to {show(self.sizes)} has unbound sizes: call bind(...) first")
         return operands[0].reshape(tuple(int(size) for size in self.sizes))
 
+    def matrix(self, *operands: Any) -> Any:
+        """Rows and columns that become a vector, or the other way round; other regroupings have no meaning here."""
+        (operand,) = operands
+        rows, columns = operand.shape if isinstance(operand, sp.MatrixExpr) else (sp.Integer(1),) * 2
+        if len(self.sizes) <= 2 and same_shape((*self.sizes, sp.Integer(1), sp.Integer(1))[:2], (rows, columns)):
+            return operand
+        if len(self.sizes) == 1 and rows == 1 and same_size(self.sizes[0], columns):
+            return operand.T
+        raise CalculusError("a reshape has no matrix-expression meaning: bind small sizes instead")
+
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         rank = len(shapes[0])
         batch = f"{operands[0]}.shape[:-{rank}]" if rank else f"{operands[0]}.shape"
         sizes = "".join(f", {torch_size(size)}" for size in self.sizes)
         return f"{operands[0]}.reshape((*{batch}{sizes or ','}))"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        kept = 0
-        while kept < min(len(shapes[0]), len(self.sizes)) and same_shape(shapes[0][: kept + 1], self.sizes[: kept + 1]):
-            kept += 1
-        for form in action.axes[kept:]:
-            if form:
-                system.blocked_by.append("reshape (changes of basis on the axes it regroups)")
-            system.vanish_axis(form)
-        system.vanish_diagonal(action.diagonal)
-        return Action(action.axes[:kept] + (ZERO,) * (len(self.sizes) - kept), scale=action.scale)
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        new_place = _matching_places(layouts[0], result)
+
+        def fate(slot: Slot) -> Fate:
+            places = slot.varies if slot.place is None else slot.varies | {slot.place}
+            return Fate.PASSES if places <= new_place.keys() else Fate.FORBIDDEN
+
+        passed = system.sieve(actions[0], fate)
+        if len(passed) < len(actions[0]):
+            system.blocked_by.append("reshape (changes of basis on the axes it regroups)")
+        return relabelled(passed, new_place)
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        (shift,) = shifts
+        if shift is None:
+            return Fate.VANISHES
+        sizes = [sp.Integer(1)] * len(self.sizes)
+        for old, new in regroup(node.operands[0].shape, self.sizes):
+            constant = [shift.shape[axis] == 1 for axis in old]
+            if any(constant) and not all(constant):
+                return Fate.FORBIDDEN
+            for axis in new:
+                sizes[axis] = sp.Integer(1) if any(constant) else self.sizes[axis]
+        return shift.reshape(*sizes)
+
+    def known_sums(self, node: Node, sums: Sequence[Mapping[int, sp.Expr]]) -> Mapping[int, sp.Expr]:
+        operand = node.operands[0].shape
+        return {
+            new[0] - len(self.sizes): sums[0][old[0] - len(operand)]
+            for old, new in regroup(operand, self.sizes)
+            if len(old) == len(new) == 1 and old[0] - len(operand) in sums[0]
+        }
+
+    def linked_axes(self, shapes: Sequence[Shape], result: Shape) -> Iterator[Link]:
+        for old, new in regroup(shapes[0], result):
+            if min(len(old), len(new)) == 1:
+                yield Link(tuple(End(0, axis) for axis in old), tuple(End(RESULT, axis) for axis in new))
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].reshape(*self.sizes)
@@ -70,3 +112,15 @@ class Reshape(Operation):
 
     def bind(self, sizes: Mapping[sp.Symbol, int]) -> Operation:
         return Reshape(bind_shape(self.sizes, sizes))
+
+
+def _matching_places(old: Layout, new: Layout) -> dict[int, int]:
+    """Place before → place after, in those groups of axes whose places have the same sizes in the same order."""
+    matching: dict[int, int] = {}
+    for left, right in regroup(old.shape, new.shape):
+        before = [place for axis in left for place in old.places(axis) if old.sizes[place] != 1]
+        after = [place for axis in right for place in new.places(axis) if new.sizes[place] != 1]
+        sizes = [[layout.sizes[place] for place in side] for layout, side in ((old, before), (new, after))]
+        if same_shape(tuple(sizes[0]), tuple(sizes[1])):
+            matching |= dict(zip(before, after, strict=True))
+    return matching

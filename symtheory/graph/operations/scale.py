@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import TRIVIAL, Action, ActionSystem, Fate
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Elementwise, Operation
 from symtheory.graph.shapes import Shape, torch_number
 
@@ -39,8 +40,19 @@ class Scale(Elementwise):
         number = torch_number(self.factor)
         return f"{number} * {operands[0]}" if self.factor.is_number else f"({number}) * {operands[0]}"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        return actions[0] if self.factor != 0 else Action.trivial(len(shapes[0]))
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        return actions[0] if self.factor != 0 else TRIVIAL
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        (shift,) = shifts
+        return Fate.VANISHES if shift is None or self.factor == 0 else shift * self.factor
+
+    def known_sums(self, node: Node, sums: Sequence[Mapping[int, sp.Expr]]) -> Mapping[int, sp.Expr]:
+        return {axis: total * self.factor for axis, total in sums[0].items()}
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0] * self.factor

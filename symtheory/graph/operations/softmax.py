@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import sympy as sp
 
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Fate, Slot, permutes_alike
+from symtheory.graph.layout import Layout
 from symtheory.graph.operations.rowwise import RowWise
 from symtheory.graph.shapes import Shape
 
@@ -30,12 +31,22 @@ class Softmax(RowWise):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         return f"torch.softmax({operands[0]}, dim=-1)"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        if not action.is_trivial:
-            system.blocked_by.append("softmax (shift along the ones vector)")
-        system.vanish(action)
-        return Action.trivial(len(shapes[0]))
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        def fate(slot: Slot) -> Fate:
+            return Fate.PASSES if permutes_alike(slot, layouts[0].places(-1)) else Fate.FORBIDDEN
+
+        return system.sieve(actions[0], fate)
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        (shift,) = shifts
+        return Fate.VANISHES if shift is not None and shift.shape[-1] == 1 else Fate.FORBIDDEN
+
+    def known_sums(self, node: Node, sums: Sequence[Mapping[int, sp.Expr]]) -> Mapping[int, sp.Expr]:
+        return {-1: sp.Integer(1)}
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         if tangents[0] is None:

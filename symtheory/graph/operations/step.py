@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import sympy as sp
 
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import Action, ActionSystem, Fate, Kind, Slot
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Elementwise
 from symtheory.graph.shapes import Shape
 
@@ -30,10 +31,15 @@ class Step(Elementwise):
         x = operands[0]
         return f"torch.where({x} > 0, torch.ones_like({x}), torch.full_like({x}, {float(self.low)}))"
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        system.restrict_to_diagonal(action)  # positive factors do not change the step
-        return Action.trivial(len(shapes[0]))
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        def fate(slot: Slot) -> Fate:
+            if slot.kind is Kind.NUMBER:
+                return Fate.VANISHES  # positive factors leave the step
+            return Fate.PASSES if slot.kind is Kind.PERMUTATION else Fate.FORBIDDEN
+
+        return system.sieve(actions[0], fate)
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None

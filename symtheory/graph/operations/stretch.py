@@ -1,24 +1,25 @@
-"""Broadcasting stretches axes of size 1; no change of basis on such an axis survives it."""
+"""Broadcasting: which places of an operand are which of the result, and along which of them it is stretched."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from symtheory.graph.action import ZERO, Action, ActionSystem
-from symtheory.graph.shapes import Shape, broadcast
+from symtheory.graph.layout import Layout
 
 
-def hold_stretched_axes(system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> tuple[Action, ...]:
-    """The actions with those forms held at zero that live on an axis which broadcasting stretches."""
-    target = broadcast(shapes)
-    held = []
-    for action, shape in zip(actions, shapes, strict=True):
-        stretched = [size == 1 and wide != 1 for size, wide in zip(shape, target, strict=True)]
-        for form, is_stretched in zip(action.axes, stretched, strict=True):
-            if is_stretched:
-                system.vanish_axis(form)
-        if any(stretched):
-            system.vanish_diagonal(action.diagonal)
-        axes = tuple(ZERO if stretch else form for form, stretch in zip(action.axes, stretched, strict=True))
-        held.append(Action(axes, ZERO if any(stretched) else action.diagonal, action.scale))
-    return tuple(held)
+def aligned_places(operand: Layout, result: Layout) -> dict[int, int]:
+    """Place of the operand → place of the result; axes of size 1 that are stretched have none."""
+    return {
+        old: new
+        for axis in range(result.rank)
+        if len(operand.axes[axis]) == len(result.axes[axis])
+        for old, new in zip(operand.places(axis), result.places(axis), strict=True)
+    }
+
+
+def stretched_places(operand: Layout, result: Layout) -> frozenset[int]:
+    """Places of the result along which the operand is constant, because broadcasting stretches it there."""
+    return frozenset(
+        place
+        for axis in range(result.rank)
+        if operand.shape[axis] == 1 and result.shape[axis] != 1
+        for place in result.places(axis)
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import sympy as sp
+
 from symtheory.errors import CalculusError, ShapeError
-from symtheory.graph.action import Action, ActionSystem
+from symtheory.graph.action import FIXING_ONES, Action, ActionSystem, Fate, Slot, relabelled
+from symtheory.graph.axis_links import RESULT, End, Link, link
+from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Operation
 from symtheory.graph.shapes import Shape
 
@@ -52,14 +56,34 @@ class Sum(Operation):
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         return f"{operands[0]}.sum(dim={self.axes})" if self.axes else operands[0]
 
-    def equivariance(self, system: ActionSystem, actions: Sequence[Action], shapes: Sequence[Shape]) -> Action:
-        (action,) = actions
-        rank = len(action.axes)
-        for axis in self.axes:
-            system.vanish_axis(action.axes[axis])
-        system.vanish_diagonal(action.diagonal)
-        kept = tuple(form for axis, form in enumerate(action.axes, -rank) if axis not in self.axes)
-        return Action(kept, scale=action.scale)
+    def equivariance(
+        self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
+    ) -> Action:
+        summed = frozenset(place for axis in self.axes for place in layouts[0].places(axis))
+
+        def fate(slot: Slot) -> Fate:
+            if slot.kind in FIXING_ONES and slot.place in summed:
+                return Fate.VANISHES  # the sum does not see it
+            return Fate.FORBIDDEN if slot.touches(summed) else Fate.PASSES
+
+        kept = [place for place in range(len(layouts[0].sizes)) if place not in summed]
+        passed = system.sieve(actions[0], fate)
+        return relabelled(passed, {place: new for new, place in enumerate(kept)})
+
+    def translate(
+        self, node: Node, shifts: Sequence[Node | None], sums: Sequence[Mapping[int, sp.Expr]]
+    ) -> Node | Fate:
+        (shift,) = shifts
+        if shift is None:
+            return Fate.VANISHES
+        operand = node.operands[0].shape
+        repeated = sp.Mul(*(operand[axis] for axis in self.axes if shift.shape[axis] == 1))
+        return shift.sum(self.axes) * repeated
+
+    def linked_axes(self, shapes: Sequence[Shape], result: Shape) -> Iterator[Link]:
+        kept = [axis for axis in range(len(shapes[0])) if axis - len(shapes[0]) not in self.axes]
+        for new, axis in enumerate(kept):
+            yield link(End(0, axis), End(RESULT, new))
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].sum(self.axes)

@@ -20,6 +20,7 @@ class Tanh(Inequivariant):
     """tanh(x); only sign flips pass, which are discrete."""
 
     name: ClassVar[str] = "tanh"
+    odd = True
 
     def scalar(self, *operands: sp.Expr) -> sp.Expr:
         return sp.tanh(operands[0])

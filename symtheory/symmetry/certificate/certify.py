@@ -7,18 +7,16 @@ import numpy as np
 from symtheory.errors import CertificateError
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.symmetry.certificate.affine_fields import affine_fields
-from symtheory.symmetry.certificate.affine_fields_float import affine_fields_float
 from symtheory.symmetry.certificate.certificate import Certificate
-from symtheory.symmetry.certificate.circuit import compile_circuit
 from symtheory.symmetry.certificate.factor_fields import EntryNumbers, factor_fields
-from symtheory.symmetry.certificate.field_space import Ranks, dense, outside, values_at
+from symtheory.symmetry.certificate.field_space import Ranks, dense, values_at
 from symtheory.symmetry.certificate.field_text import field_text
 from symtheory.symmetry.certificate.gradient_source import GradientSource
+from symtheory.symmetry.certificate.group_comparison import compare_group
 from symtheory.symmetry.certificate.lie_dimension import lie_dimension
+from symtheory.symmetry.certificate.momentum_lie_dimension import momentum_lie_dimension
+from symtheory.symmetry.certificate.size_limit import require_few_parameters
 from symtheory.symmetry.group import SymmetryGroup
-
-# Modulo the prime a piecewise linear graph of 145 parameters takes about ten seconds on one core.
-LARGEST_DIMENSION = 200
 
 
 def certify(graph: ComputationGraph, group: SymmetryGroup, seed: int = 0) -> Certificate:
@@ -29,48 +27,45 @@ def certify(graph: ComputationGraph, group: SymmetryGroup, seed: int = 0) -> Cer
     ``method`` gives the narrowest rank gap.
 
     Raises ``DeclarationError`` for unbound sizes, ``CertificateError`` for too many parameters (naming how many would
-    do), for a group of other sizes, and for ranks that rounding hides.
+    do), for a group of other sizes, for ranks that rounding hides, and where random samples do not reach every piece.
     """
+    # What overflows or divides by zero at a random point is dropped where it is used.
+    with np.errstate(all="ignore"):
+        return _certify(graph, group, seed)
+
+
+def _certify(graph: ComputationGraph, group: SymmetryGroup, seed: int) -> Certificate:
     graph.require_bound()
     entries = EntryNumbers.of(graph.parameters)
     for factor in group:
         entries.require(factor)
-    count = sum(array.size for array in entries.arrays.values())
-    if count > LARGEST_DIMENSION:
-        raise CertificateError(
-            f"{count} parameters are too many for a certificate of '{graph.name}': "
-            f"bind sizes with at most {LARGEST_DIMENSION} parameters in all"
-        )
-    circuit = compile_circuit(graph)
+    circuit = require_few_parameters(graph)
+    count = len(circuit.parameter_names)
     source = GradientSource(circuit, seed)
     ranks = Ranks(source.algebra)
-    fields = _all_affine_fields(source, ranks)
+    family = affine_fields(source)
+    ranks.gaps += [family.gap] if family.gap else []
+    entries = EntryNumbers.of(graph.parameters, source.constant_values(graph.constants))
+    factors = {factor.name: dense(factor_fields(factor, entries), count, source.algebra) for factor in group}
+    compared = compare_group(family, factors, ranks)
     point, jacobian_rank = source.regular_point(ranks)
-    flat = fields.reshape(len(fields), count * (count + 1))
-    parts = {factor.name: dense(factor_fields(factor, entries), count, source.algebra) for factor in group}
-    refuted = tuple(name for name, part in parts.items() if ranks(np.concatenate([flat, part])) > len(flat))
-    known = np.concatenate([np.zeros((0, count * (count + 1)), dtype=source.algebra.dtype), *parts.values()])
-    missed = [
-        field_text(fields[place], circuit.parameter_names, source.algebra.modulus)
-        for place in outside(known, flat, ranks)
-    ]
+    orbit_dimension = ranks(values_at(family.basis(), source.values(point), source.algebra))
+    if orbit_dimension > count - jacobian_rank:
+        raise CertificateError(
+            f"random samples do not reach every piece of '{graph.name}', so that fields which move it look like "
+            "symmetries: no certificate"
+        )
     return Certificate(
         name=graph.name,
         parameter_count=count,
         group_dimension=int(group.dimension),
-        affine_dimension=len(fields),
-        orbit_dimension=ranks(values_at(fields, source.values(point), source.algebra)),
+        affine_dimension=compared.affine_dimension,
+        translation_products=compared.products,
+        orbit_dimension=orbit_dimension,
         jacobian_nullity=count - jacobian_rank,
         lie_algebra_dimension=lie_dimension(source, point, ranks),
-        missed=tuple(missed),
-        refuted=refuted,
+        momentum_lie_dimension=momentum_lie_dimension(source, point, ranks),
+        missed=tuple(field_text(field, circuit.parameter_names, source.algebra.modulus) for field in compared.missed),
+        refuted=compared.refuted,
         method=ranks.method,
     )
-
-
-def _all_affine_fields(source: GradientSource, ranks: Ranks) -> np.ndarray:
-    if source.algebra.modulus is not None:
-        return affine_fields(source)
-    fields, found = affine_fields_float(source)
-    ranks.gaps.append(found.gap)
-    return fields

@@ -10,7 +10,7 @@ import sympy as sp
 
 from symtheory.symmetry.certificate import modular_matrix
 from symtheory.symmetry.certificate.factor_fields import SparseField
-from symtheory.symmetry.certificate.numerical_rank import RankGap, numerical_rank
+from symtheory.symmetry.certificate.numerical_rank import RankGap, numerical_rank, short_rows, unit_rows
 from symtheory.symmetry.certificate.truncated_algebra import TruncatedAlgebra
 
 
@@ -22,11 +22,19 @@ class Ranks:
     gaps: list[RankGap] = field(default_factory=list)
 
     def __call__(self, matrix: np.ndarray) -> int:
+        """Rank of a matrix whose rows count by their direction, however short they are."""
+        return self._rank(matrix, unit_rows)
+
+    def of_scaled(self, matrix: np.ndarray) -> int:
+        """Rank of a matrix whose rows have length about one unless they vanish; then they hold rounding errors."""
+        return self._rank(matrix, short_rows)
+
+    def _rank(self, matrix: np.ndarray, scaled: Callable[[np.ndarray], np.ndarray]) -> int:
         if not matrix.size:
             return 0
         if self.algebra.modulus is not None:
             return modular_matrix.rank(matrix)
-        found = numerical_rank(matrix)
+        found = numerical_rank(scaled(matrix))
         self.gaps.append(found.gap)
         return found.rank
 
@@ -38,12 +46,12 @@ class Ranks:
 
 
 def dense(fields: Sequence[SparseField], dimension: int, algebra: TruncatedAlgebra) -> np.ndarray:
-    """Shape (fields, D (D + 1))."""
+    """Shape (fields, D, D + 1)."""
     result: np.ndarray = np.zeros((len(fields), dimension, dimension + 1), dtype=algebra.dtype)
     for index, sparse in enumerate(fields):
         for place, value in sparse.items():
             result[(index, *place)] = algebra.number(sp.Rational(value))
-    return result.reshape(len(fields), dimension * (dimension + 1))
+    return result
 
 
 def values_at(fields: np.ndarray, theta: np.ndarray, algebra: TruncatedAlgebra) -> np.ndarray:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import sympy as sp
 
 from symtheory.errors import CertificateError
+from symtheory.graph.shapes import Shape
 from symtheory.symmetry.certificate.circuit import Circuit
 from symtheory.symmetry.certificate.gradient import Evaluation, Gates, pieces
 from symtheory.symmetry.certificate.truncated_algebra import PRIME, TruncatedAlgebra
 
-# A random value is an integer of up to 21 bits over 2^20: exact in float64, and a full residue modulo the prime.
+# A random value is an integer of up to 21 bits over 2^20: exact in float64, and a full residue modulo the prime. Where
+# rounding matters one bit less: then fewer units are saturated and exponentials stay moderate.
 FRACTION_BITS = 20
-LARGEST = 2**21
+LARGEST, LARGEST_ROUNDED = 2**21, 2**20
 # Inputs of piecewise linear graphs vary in size by this power of two, so that biases and products both decide pieces.
 SCALES = 8
 CHUNK = 4096
@@ -61,20 +64,27 @@ class GradientSource:
         self.dimension = len(circuit.parameter_names)
         self._rng = np.random.default_rng(seed)
         self._pools: dict[bytes, SamplePool] = {}
-        self._positive = False
+        self.needs_positive = False
         if not self._is_finite():
-            self._positive = True
+            self.needs_positive = True
             if not self._is_finite():
                 raise CertificateError("the predictor is not finite at random points: check its domain")
 
     def numerators(self, *shape: int) -> np.ndarray:
-        """Integers that stand for random values in [−2, 2], or in (0, 2] where the predictor needs it."""
-        return self._rng.integers(1 if self._positive else -LARGEST, LARGEST + 1, size=shape)
+        """Integers that stand for random values in [−2, 2], or in [−1, 1] in float64; positive ones where the predictor
+        needs it."""
+        largest = LARGEST if self.circuit.is_exact else LARGEST_ROUNDED
+        return self._rng.integers(1 if self.needs_positive else -largest, largest + 1, size=shape)
 
     def nonzero_integers(self, largest: int, *shape: int) -> np.ndarray:
         """Between −largest and largest without 0; positive where the predictor needs it."""
-        signs = 1 if self._positive else self._rng.choice([-1, 1], size=shape)
+        signs = 1 if self.needs_positive else self._rng.choice([-1, 1], size=shape)
         return np.asarray(self._rng.integers(1, largest + 1, size=shape) * signs)
+
+    def gaussians(self, *shape: int) -> np.ndarray:
+        """Normally distributed floats, and their absolute values where the predictor needs it."""
+        drawn = self._rng.standard_normal(shape)
+        return np.abs(drawn) if self.needs_positive else drawn
 
     def values(self, numerators: np.ndarray) -> np.ndarray:
         """What the integers stand for, in the algebra."""
@@ -114,8 +124,28 @@ class GradientSource:
         drawn = [self.numerators(1, self.dimension) for _ in range(candidates)]
         if self.circuit.has_gates:
             drawn = sorted(drawn, key=self._pieces_seen, reverse=True)
-        ranks = [rank(self._rows_at(theta)) for theta in drawn[:tried]]
-        return drawn[ranks.index(max(ranks))], max(ranks)
+        usable = list(islice((theta for theta in drawn if self._is_usable(theta)), tried))
+        if not usable:
+            raise CertificateError(
+                "at random points every sample lies on a kink of the predictor: no piece can be told"
+            )
+        ranks = [rank(self._rows_at(theta)) for theta in usable]
+        return usable[ranks.index(max(ranks))], max(ranks)
+
+    def _is_usable(self, theta: np.ndarray) -> bool:
+        """Whether some sample keeps clear of the kinks there."""
+        pool = self.sample_pool(theta)
+        return pool is None or len(pool.data) > 0
+
+    def constant_values(self, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+        """The values drawn for the constants, exact in float64: name → array, in the graph's order."""
+        values, start = {}, 0
+        for name, shape in shapes.items():
+            sizes = tuple(int(size) for size in shape)
+            count = int(np.prod(sizes))
+            values[name] = self._constants[0, start : start + count].reshape(sizes) / 2.0**FRACTION_BITS
+            start += count
+        return values
 
     def _pieces_seen(self, theta: np.ndarray) -> int:
         gates, _ = self._pieces(theta, self._data(512))
@@ -142,7 +172,7 @@ class GradientSource:
         patterns = np.stack(list(gates.values()), axis=1)[clear]
         _, inverse, counts = np.unique(patterns, axis=0, return_inverse=True, return_counts=True)
         weights = 1 / counts[inverse.ravel()]
-        return SamplePool(data[clear], weights / weights.sum())
+        return SamplePool(data[clear], weights / max(weights.sum(), 1.0 / POOL))
 
     def _data(self, count: int) -> np.ndarray:
         data = self.numerators(count, self.circuit.input_count)

@@ -27,6 +27,8 @@ def rank(matrix: np.ndarray) -> int:
 
 def nullspace(matrix: np.ndarray) -> np.ndarray:
     """Basis of {x : matrix · x = 0}, one vector a row."""
+    if not matrix.shape[1]:
+        return np.zeros((0, 0), dtype=np.int64)
     columns, dimension = as_flint(matrix).nullspace()
     # The columns behind the basis are zeros; dropping them before leaving flint saves most of the conversion.
     return as_array(columns * as_flint(np.eye(matrix.shape[1], dimension, dtype=np.int64))).T
@@ -50,8 +52,6 @@ def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     (low, high), (small, large) = (
         ((part & 0xFFFF).astype(np.float64), (part >> 16).astype(np.float64)) for part in (left, right)
     )
-    parts = [(low @ small, 1), (low @ large, 2**16), (high @ small, 2**16), (high @ large, 2**32 % PRIME)]
-    total = np.zeros((left.shape[0], right.shape[1]), dtype=np.int64)
-    for product, weight in parts:
-        total += product.astype(np.int64) % PRIME * weight % PRIME
-    return total % PRIME
+    # Every sum of products stays below 2^53, and 2^32 is 2 modulo the prime.
+    middle = (low @ large + high @ small).astype(np.int64) % PRIME
+    return np.asarray(((low @ small).astype(np.int64) + (middle << 16) + 2 * (high @ large).astype(np.int64)) % PRIME)
