@@ -12,8 +12,12 @@ from symtheory.generation import declaration_lines
 from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.operations.leaf import Leaf
 from symtheory.graph.shapes import show
+from symtheory.graph.subgraph import as_text
 from symtheory.parametrization import Parametrization
 from symtheory.rendering import plain
+from symtheory.symmetry.charge import charges_of, momentum_charges
+from symtheory.symmetry.factor import Factor
+from symtheory.symmetry.translation import Translation
 
 METRICS = ("euclidean", "invariant", "mixed")
 
@@ -27,18 +31,21 @@ def describe(
     """Record of the graph, symmetries, geometry and predictions; every formula written by ``render``."""
     record: dict[str, Any] = {
         "name": parametrization.name,
+        "formula": as_text(parametrization.predictor),
         "declaration": "\n".join(declaration_lines(parametrization)),
         "graph": graph_record(parametrization),
         "symmetry": _symmetry(parametrization, render),
+        "discrete": [str(symmetry) for symmetry in parametrization.symmetries().discrete],
         "lower_bound": list(parametrization.symmetries().lower_bound),
         "dimension": str(parametrization.symmetries().dimension),
     }
     try:
         model = parametrization.model
     except CalculusError as error:
-        return record | {"geometry": [], "predictions": [], "not_applicable": [], "not_derived": str(error)}
-    record["predictor"] = render(sp.Eq(sp.Symbol("w"), model.predictor))
-    record["geometry"] = [_geometry(parametrization, metric, render) for metric in metrics]
+        record |= {"geometry": [], "not_derived": str(error)}
+    else:
+        record["predictor"] = render(sp.Eq(sp.Symbol("w"), model.predictor))
+        record["geometry"] = [_geometry(parametrization, metric, render) for metric in metrics]
     predictions = parametrization.predictions()
     record["predictions"] = [
         {
@@ -55,7 +62,9 @@ def describe(
         for prediction in predictions.values()
     ]
     record["not_applicable"] = [
-        {"mechanism": mechanism, "reason": reason} for mechanism, reason in predictions.not_applicable.items()
+        {"mechanism": mechanism, "reason": reason}
+        for mechanism, reason in predictions.not_applicable.items()
+        if reason != record.get("not_derived")
     ]
     return record
 
@@ -90,11 +99,24 @@ def _symmetry(parametrization: Parametrization, render: Renderer) -> list[dict[s
             "kind": factor.kind,
             "lives_on": factor.lives_on,
             "dimension": str(factor.dimension),
-            "generators": [_field(generator, render) for generator in factor.generators],
-            "charges": {name: render(charge) for name, charge in factor.charges.items()},
+            "generators": _generators(factor, render),
+            "charges": {charge.name: render(charge.value) for charge in charges_of([factor])},
+            "weight_decay": {charge.name: render(charge.under_weight_decay) for charge in charges_of([factor])},
+            "momentum": {name: render(kept) for name, kept in momentum_charges([factor]).items()},
         }
         for factor in parametrization.symmetries()
     ]
+
+
+def _generators(factor: Factor, render: Renderer) -> list[str]:
+    """The vector fields as formulas; a shift that reaches a bias through a reshape is written as text."""
+    try:
+        return [_field(generator, render) for generator in factor.generators]
+    except CalculusError:
+        if not isinstance(factor, Translation):
+            raise
+        shifted = {factor.parameter: factor.leaf, **factor.compensation}
+        return [", ".join(f"delta_{name} = {as_text(node)}" for name, node in shifted.items())]
 
 
 def _field(generator: dict[str, Any], render: Renderer) -> str:

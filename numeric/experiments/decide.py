@@ -27,6 +27,9 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
+WITHOUT_DATA = ("discrete_noether", "stationary_density")
+"""Mechanisms whose experiments can make their own data."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -39,7 +42,7 @@ class Decision:
 def decide(
     prediction: Checkable,
     M: Any,
-    data: Mapping[str, Tensor],
+    data: Mapping[str, Tensor] | None = None,
     *,
     folder: str | Path | None = None,
     seed: int = 0,
@@ -49,14 +52,18 @@ def decide(
     """Carry out the experiment of the prediction's mechanism and judge it.
 
     M: what `numeric.train` takes. data: linear regression, {"x": (n, d), "y": (n,)}, standardized float64, with at
-    least as many coefficients as rows. folder: where to save all runs, if given. seed, device, progress: as in
-    `numeric.train`. An experiment that cannot be carried out for this parametrization (it diverges, or has no
-    start of the kind that is needed) gives an inconclusive verdict with the reason. Raises CheckError for a
-    mechanism without an experiment, StoreError for a folder that cannot be written.
+    least as many coefficients as rows, for modules that give the d coefficients; others are trained on synthetic
+    data of their own (see numeric.experiments.synthetic). folder: where to save all runs, if given. seed, device,
+    progress: as in `numeric.train`. An experiment that cannot be carried out for this parametrization (it diverges,
+    or has no start of the kind that is needed) gives an inconclusive verdict with the reason. Raises CheckError for
+    a mechanism without an experiment, or one that needs data and gets none, StoreError for a folder that cannot be
+    written.
     """
     mechanism = prediction.mechanism
     if mechanism not in EXPERIMENTS:
         raise CheckError(f"there is no experiment for {mechanism!r}; known are {', '.join(EXPERIMENTS)}")
+    if data is None and mechanism not in WITHOUT_DATA:
+        raise CheckError(f"the experiment for {mechanism!r} needs regression data: pass x (n, d) and y (n,)")
     if folder is not None:
         make_folder(Path(folder))  # before the training, not after it
     try:

@@ -13,6 +13,31 @@ from numeric.comparison.mechanisms.monotone_inverse import monotone_inverse
 from numeric.errors import CheckError
 from numeric.training.model import Model, as_model
 
+PROBE = 3
+"""Value of a free size where only the way in which the predictor acts is asked for."""
+
+
+def acts_on_coefficients(model: Model) -> bool:
+    """Whether θ gives a vector of linear coefficients, each w_j from the entries j of the leaves alone: no inputs and
+    no constants, one axis of one size for all leaves, and a predictor of that shape in which coordinates do not mix."""
+    shapes = set(model.parameters.values())
+    if model.inputs or model.constants or len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        return False
+    ((declared,),) = shapes
+    size = declared if isinstance(declared, int) else PROBE
+    point = {name: torch.linspace(0.5, 1.5, size, dtype=torch.float64) for name in model.parameters}
+    moved = {name: leaf.clone() for name, leaf in point.items()}
+    for leaf in moved.values():
+        leaf[size // 2] += 0.25
+    try:
+        w, w_moved = model.predictor(point), model.predictor(moved)
+    except RuntimeError:  # operations that need longer leaves, such as windows, also mix them
+        return False
+    if tuple(w.shape) != (size,):
+        return False
+    others = torch.arange(size) != size // 2
+    return torch.equal(w[others], w_moved[others])
+
 
 def elementwise_model(M: Any, size: int) -> Model:
     """The model, checked to have a leaf of `size` numbers for every parameter and no inputs.
@@ -23,8 +48,9 @@ def elementwise_model(M: Any, size: int) -> Model:
     for name, shape in model.parameters.items():
         if len(shape) != 1 or (isinstance(shape[0], int) and shape[0] != size):
             raise CheckError(f"parameter {name!r} has shape {shape}: the experiment needs ({size},) or a free size")
-    if model.inputs:
-        raise CheckError(f"{model.name} has inputs: the experiment is about linear coefficients, w = φ(θ)")
+    if model.inputs or model.constants:
+        kind = "inputs" if model.inputs else "constants"
+        raise CheckError(f"{model.name} has {kind}: the experiment is about linear coefficients, w = φ(θ)")
     return model
 
 

@@ -46,8 +46,8 @@ def _discrete_noether(details: dict[str, Any], experiment: Experiment, functions
         "title": "Residual of the discrete Noether law on every step of minibatch SGD",
     }
     return [("residual", data)], (
-        "Largest relative residual of C' = (1 − ηλ)²C + η²C(g) over coordinates and replicas, on every step, "
-        "with and without weight decay λ."
+        "Largest relative residual of C' = (1 − ηλ)²C + η²C(g), or C' = (1 − ηλ)C where C is linear, over charges, "
+        "their entries and replicas, on every step, with and without weight decay λ."
     )
 
 

@@ -40,6 +40,15 @@ def verdict_table(verdicts: Iterable[Mapping[str, Any]], title: str | None = Non
 
 
 def verdict_records(verdicts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What `check --json` prints: name, outcome and numbers of every verdict, no criterion or details."""
+    """What `check --json` prints: name, outcome and numbers of every verdict, no criterion or details.
+
+    Where the details say so, also "data", the kind of data that was trained on, and "sizes", those of the graph.
+    """
     keys = ("mechanism", "verdict", "predicted", "measured", "standard_error", "z", "n")
-    return [{key: row[key] for key in keys} for row in verdicts]
+    return [
+        {
+            **{key: row[key] for key in keys},
+            **{key: row["details"][key] for key in ("data", "sizes") if key in row.get("details", {})},
+        }
+        for row in verdicts
+    ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from numeric.errors import DataError, SizeError
 from numeric.training.model import Model, Point
-from numeric.training.shapes import bind_shape, describe
+from numeric.training.shapes import bind_shape, bound_shape, describe
 from numeric.training.stream_seed import stream_seed
 
 Initial = Mapping[str, Any] | Callable[[torch.Generator], Mapping[str, Any]] | None
@@ -73,15 +73,12 @@ def _draw(
 
 
 def _default_draw(model: Model, dtype: torch.dtype) -> Callable[[torch.Generator], dict[str, Tensor]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in model.parameters.items():
-        for size in shape:
-            if isinstance(size, str):
-                raise SizeError(
-                    f"parameter {name!r} of {model.name} has the unbound size {size!r}: "
-                    f"bind it with P.bind({size}=…), or pass initial"
-                )
-        shapes[name] = tuple(size for size in shape if isinstance(size, int))
+    shapes = {
+        name: bound_shape(
+            f"parameter {name!r} of {model.name}", shape, "bind it with P.bind({size}=…), or pass initial"
+        )
+        for name, shape in model.parameters.items()
+    }
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
         return {

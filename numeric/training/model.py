@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -18,27 +18,31 @@ Point = dict[str, Tensor]
 class Model:
     """A predictor φ(θ; x) with the shapes it was declared with.
 
-    parameters and inputs map names to shapes whose entries are integers or, where a size is unbound, its
-    name.
+    parameters, inputs and constants map names to shapes whose entries are integers or, where a size is
+    unbound, its name. fixed: values (*shape) of the constants, the same for all replicas and samples; without
+    them (see `fix_constants`) a model that declares constants cannot predict.
     """
 
     module: Any
     name: str
     parameters: Mapping[str, Shape]
     inputs: Mapping[str, Shape]
+    constants: Mapping[str, Shape]
     declaration_hash: str | None
     predictor: Callable[..., Tensor]
+    fixed: Mapping[str, Tensor] = field(default_factory=dict)
 
     def predict(self, point: Point, batch: Mapping[str, Tensor]) -> Tensor:
         """φ at every replica: (R, *out) without inputs; (R, B, *out) with inputs of shape (R, B, *shape)."""
         if not self.inputs:
-            return self.predictor(point)
+            return self.predictor(point, **self.fixed)
         inputs = {name: batch[name] for name in self.inputs}
-        return self.predictor({name: leaf.unsqueeze(1) for name, leaf in point.items()}, **inputs)
+        return self.predictor({name: leaf.unsqueeze(1) for name, leaf in point.items()}, **inputs, **self.fixed)
 
 
 def as_model(M: Any) -> Model:
-    """Read a namespace with predictor, PARAMETERS and INPUTS, or an object whose .load() gives one.
+    """Read a namespace with predictor, PARAMETERS, INPUTS and, where there are any, CONSTANTS; or an object
+    whose .load() gives one.
 
     Raises OptionError if neither is given or a constant is missing.
     """
@@ -51,6 +55,7 @@ def as_model(M: Any) -> Model:
         name=getattr(module, "NAME", "unnamed"),
         parameters=dict(module.PARAMETERS),
         inputs=dict(module.INPUTS),
+        constants=dict(getattr(module, "CONSTANTS", {})),
         declaration_hash=getattr(module, "DECLARATION_HASH", None),
         predictor=module.predictor,
     )

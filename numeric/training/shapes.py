@@ -26,6 +26,19 @@ def bind_shape(owner: str, declared: Shape, actual: tuple[int, ...], sizes: Mapp
     return bound
 
 
+def bound_shape(owner: str, declared: Shape, remedy: str) -> tuple[int, ...]:
+    """The declared shape in integers. Raises SizeError, naming `owner` and the remedy, for a size without a value.
+
+    remedy: what to do, with "{size}" where the name of the size belongs.
+    """
+    sizes: list[int] = []
+    for size in declared:
+        if isinstance(size, str):
+            raise SizeError(f"{owner} has the unbound size {size!r}: {remedy.format(size=size)}")
+        sizes.append(size)
+    return tuple(sizes)
+
+
 def describe(shape: Shape) -> str:
     """A declared shape as text, e.g. "(d, 3)"."""
     inner = ", ".join(str(size) for size in shape)

@@ -17,6 +17,7 @@ from numeric.training.configuration import (
     qualified_name,
     tensors_record,
 )
+from numeric.training.constants import fix_constants
 from numeric.training.data import bind_inputs, floating_dtype, prepare_data
 from numeric.training.divergence import DivergenceWatch
 from numeric.training.initial import Initial, initial_point
@@ -39,6 +40,7 @@ def train(
     replicas: int = 1,
     seed: int = 0,
     initial: Initial = None,
+    constants: Mapping[str, Any] | None = None,
     observables: Mapping[str, Observable] | None = None,
     record_every: int | None = None,
     record_at: Sequence[int] | None = None,
@@ -57,24 +59,24 @@ def train(
     reproducible noise, a function of seed, replica and step only, so it does not depend on R.
 
     initial: leaves (*shape) or (R, *shape); or a callable that draws one replica's leaves (*shape) from a
-    torch.Generator; or None for N(0, 1/d) with d the last size of each shape. observables: name ->
-    callable(Step) -> (R, ...), recorded at steps 0, record_every, … or at record_at (default: about 100
-    times). device: see numeric.device.resolve. dtype: that of the data unless given. checkpoint: file that is
-    written every checkpoint_every steps (default: a twentieth of the run) and at the end; the same call goes
-    on from it, on the CPU to bit-identical results. progress: None shows a bar on a terminal only.
-    on_divergence: "raise", or "keep" to go on with the other replicas and mark the diverged ones in
-    Runs.diverged_steps.
+    torch.Generator; or None for N(0, 1/d) with d the last size of each shape. constants: name -> array (*shape)
+    for every st.constant of the declaration, the same for all replicas. observables: name -> callable(Step) ->
+    (R, ...), recorded at steps 0, record_every, … or at record_at (default: about 100 times). device: see
+    numeric.device.resolve. dtype: that of the data unless given. checkpoint: file that is written every
+    checkpoint_every steps (default: a twentieth of the run) and at the end; the same call goes on from it, on the
+    CPU to bit-identical results. progress: None shows a bar on a terminal only. on_divergence: "raise", or "keep"
+    to go on with the other replicas and mark the diverged ones in Runs.diverged_steps.
 
     Raises DataError (NaN, unequal lengths, a missing key), SizeError (unbound sizes, shapes that do not fit),
     OptionError (an option out of range), StoreError (a checkpoint of another configuration, or one that cannot be
-    written), DivergedError (a
-    loss stopped being finite; carries what was recorded before that step as .runs).
+    written), DivergedError (a loss stopped being finite; carries what was recorded before that step as .runs).
     """
     _check_options(steps, replicas, checkpoint_every, on_divergence)
     model, target = as_model(M), resolve(device)
     tensors = prepare_data(data, dtype, target)
     kind = floating_dtype(tensors, dtype)
     start, sizes = initial_point(model, initial, replicas=replicas, seed=seed, dtype=kind, device=target)
+    model, sizes = fix_constants(model, constants, sizes, kind, target)
     bind_inputs(model, tensors, sizes)
     chosen = {
         "steps": steps,
@@ -118,6 +120,7 @@ def _parts_record(
         "record": tensors_record({"steps": torch.tensor(record_steps)}),
         "versions": versions(),
         "commit": source_commit(),
+        **({"constants": tensors_record(model.fixed)} if model.fixed else {}),
     }
 
 

@@ -36,6 +36,7 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="A catalog name, or path/to/file.py:variable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Size = Annotated[list[str] | None, typer.Option("--size", help="NAME=VALUE for a free size of the graph; repeatable.")]
 Metric = Annotated[str, typer.Option(help="euclidean, invariant, mixed or pullback.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
@@ -52,7 +53,7 @@ def list_catalog(as_json: Json = False) -> None:
         rows.append(
             {
                 "name": name,
-                "group": ", ".join(factor.kind for factor in group) or "none",
+                "group": _counted([factor.kind for factor in group]) or "none",
                 "dimension": str(group.dimension),
                 "summary": catalog.summary(name),
             }
@@ -62,10 +63,16 @@ def list_catalog(as_json: Json = False) -> None:
         return
     from rich.table import Table
 
-    table = Table("name", "group", "dimension", "what it is", box=None)
+    table = Table("name", "group", "dimension", "what it is", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row.values())
     _console().print(table)
+
+
+def _counted(kinds: list[str]) -> str:
+    """Kinds in order, with a number where one occurs several times: 2 GL, translation."""
+    counts = {kind: kinds.count(kind) for kind in kinds}
+    return ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in counts.items())
 
 
 @app.command()
@@ -73,18 +80,35 @@ def derive(
     name: Name,
     as_json: Json = False,
     latex: Annotated[bool, typer.Option("--latex", help="Write formulas as LaTeX.")] = False,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Check the group by linear algebra at small sizes.")
+    ] = False,
+    size: Size = None,
 ) -> None:
-    """Derive symmetries, charges, geometry and predictions."""
+    """Derive symmetries, charges, geometry and predictions; --certify: is the group all there is?
+
+    --size binds free sizes, for the derivation too; a certificate chooses small values for those that are left.
+    """
     from symtheory import rendering
+    from symtheory.cli.sizes import parse_sizes, show_sizes, with_sizes
     from symtheory.description import describe
 
-    record = describe(load_parametrization(name), rendering.latex if latex else rendering.plain)
+    declared = load_parametrization(name)
+    given = parse_sizes(size or [])
+    record = describe(declared.bind(**given) if given else declared, rendering.latex if latex else rendering.plain)
+    certificate = None
+    if certify:
+        _, sizes = with_sizes(declared, given)
+        certificate = declared.certify(**sizes)
+        record["certificate"] = {"sizes": sizes, **json.loads(certificate.to_json())}
     if as_json:
         _print_json(record)
         return
     from symtheory.cli.terminal import print_description
 
     print_description(record, _console())
+    if certificate is not None:
+        typer.echo(f"\nAt sizes {show_sizes(record['certificate']['sizes'])}: {certificate}")
 
 
 @app.command()
@@ -111,20 +135,24 @@ def generate(
 def check(
     name: Name,
     mechanism: Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this; repeatable.")] = None,
+    size: Size = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that keeps the runs.")] = None,
     device: Device = "auto",
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
-    """Train, and let the runs confirm or refute each prediction; exit status 1 when one is refuted."""
-    from symtheory.cli.battery import choose, run_battery, writable_folder
+    """Train, and let the runs confirm or refute each prediction; exit status 1 when one is refuted.
 
-    parametrization = load_parametrization(name)
+    Linear coefficients are trained on the diabetes data; any other graph is trained itself, on synthetic data.
+    """
+    from symtheory.cli.battery import choose, run_battery, trainable, writable_folder
+    from symtheory.cli.sizes import parse_sizes
+
+    trained = trainable(load_parametrization(name), parse_sizes(size or []), mechanism or [])
+    parametrization = trained.parametrization
     predictions = choose(parametrization, mechanism or [])
     folder = None if output is None else writable_folder(output)
-    verdicts = [
-        checked.record for checked in run_battery(parametrization, predictions, folder, device=device, seed=seed)
-    ]
+    verdicts = [checked.record for checked in run_battery(trained, predictions, folder, device=device, seed=seed)]
     if as_json:
         from numeric.reporting import verdict_records
 
@@ -160,6 +188,7 @@ def report(
 def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) -> None:
     """One table a parametrization, then why a check could not decide or a mechanism was not checked."""
     from numeric.reporting import verdict_table
+    from symtheory.cli.reasons import by_reason
 
     console = _console()
     for name in dict.fromkeys(verdict["parametrization"] for verdict in verdicts):
@@ -170,10 +199,20 @@ def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) 
         ]
         console.print(verdict_table(rows, title=name))
         for row in rows:
+            if "data" in row["details"]:
+                typer.echo(_origin(row["details"]))
             if "reason" in row["details"]:
                 typer.echo(f"{row['mechanism']} undecided: {row['details']['reason']}")
-    for mechanism, reason in left_out.items():
-        typer.echo(f"{mechanism} does not apply: {reason}")
+    for reason, names in by_reason(left_out).items():
+        typer.echo(f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not apply: {reason}")
+
+
+def _origin(details: Mapping[str, Any]) -> str:
+    """Where the data came from, with the sizes at which the graph was trained."""
+    from symtheory.cli.sizes import show_sizes
+
+    sizes = f"sizes {show_sizes(details['sizes'])}; " if details["sizes"] else ""
+    return f"{sizes}{details['data']} data"
 
 
 def _exit_for(verdicts: list[dict[str, Any]]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symtheory.cli.reasons import by_reason
+from symtheory.cli.sizes import with_sizes
 from symtheory.errors import CalculusError, DerivationError, OutputError, ShapeError
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
+from symtheory.predictions.discrete_noether import MECHANISM as DISCRETE_NOETHER
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.predictions import MECHANISMS
 
@@ -31,6 +34,44 @@ class Checked:
         return {"parametrization": self.prediction.parametrization, **self.decision.verdict.to_json()}
 
 
+@dataclass(frozen=True)
+class Trainable:
+    """A parametrization as it is trained, and the values of its free sizes that were given or chosen for that.
+
+    Where it gives a vector of linear coefficients of free length, the data tell that length.
+    """
+
+    parametrization: Parametrization
+    sizes: Mapping[str, int]
+
+
+def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechanisms: Sequence[str] = ()) -> Trainable:
+    """The parametrization with the sizes given, and small ones for the others where it is trained on its own data.
+
+    mechanisms: those to be checked, all that apply when none is named. Raises ``DeclarationError`` and ``ShapeError``
+    for sizes as ``with_sizes`` does.
+    """
+    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not _is_noether(mechanisms)):
+        return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
+    return Trainable(*with_sizes(parametrization, sizes))
+
+
+def _gives_coefficients(parametrization: Parametrization) -> bool:
+    """Whether it acts coordinate by coordinate and gives a vector, as linear regression needs."""
+    return _is_elementwise(parametrization) and len(parametrization.predictor.shape) == 1
+
+
+def _is_elementwise(parametrization: Parametrization) -> bool:
+    try:
+        return bool(parametrization.elementwise)
+    except CalculusError:
+        return False
+
+
+def _is_noether(mechanisms: Sequence[str]) -> bool:
+    return set(mechanisms) == {DISCRETE_NOETHER}
+
+
 def choose(parametrization: Parametrization, mechanisms: Sequence[str]) -> list[Prediction]:
     """The predictions asked for, all when none is named.
 
@@ -45,7 +86,9 @@ def choose(parametrization: Parametrization, mechanisms: Sequence[str]) -> list[
     except CalculusError as error:
         raise DerivationError(f"'{parametrization.name}' has no prediction to check: {error}") from error
     if not predictions:
-        reasons = "; ".join(f"{mechanism}: {reason}" for mechanism, reason in predictions.not_applicable.items())
+        reasons = "; ".join(
+            f"{', '.join(names)}: {reason}" for reason, names in by_reason(predictions.not_applicable).items()
+        )
         raise DerivationError(f"no prediction applies to '{parametrization.name}': {reasons}")
     return [predictions[mechanism] for mechanism in dict.fromkeys(mechanisms or predictions)]
 
@@ -74,27 +117,36 @@ def _require_size(parametrization: Parametrization, columns: int) -> None:
 
 
 def run_battery(
-    parametrization: Parametrization,
+    trained: Trainable,
     predictions: Sequence[Prediction],
     folder: Path | None,
     *,
     device: str,
     seed: int,
 ) -> Iterator[Checked]:
-    """Train and check each prediction on the diabetes regression; runs are saved below ``folder`` if given."""
+    """Train and check each prediction; runs are saved below ``folder`` if given.
+
+    Linear coefficients are trained on the diabetes regression, anything else on synthetic data of its own, which its
+    verdict then says, with the sizes.
+    """
     import torch
 
     from numeric import datasets, experiments
     from numeric.device import resolve
     from symtheory.generation import generate
 
+    parametrization = trained.parametrization
     target = resolve(device)
     if target.type == "cpu":
         torch.set_num_threads(1)  # batches of replicas are small: a second thread costs more than it brings
-    data = datasets.diabetes()
-    _require_size(parametrization, data["x"].shape[1])
+    if _gives_coefficients(parametrization) or not _is_noether([p.mechanism for p in predictions]):
+        data, origin = datasets.diabetes(), {}
+        _require_size(parametrization, data["x"].shape[1])
+    else:
+        data, origin = None, {"data": "synthetic", "sizes": dict(trained.sizes)}
     module = generate(parametrization).load()
     for prediction in predictions:
         place = None if folder is None else folder / parametrization.name / prediction.mechanism / "runs"
         decision = experiments.decide(prediction, module, data, folder=place, seed=seed, device=target)
-        yield Checked(prediction, decision)
+        verdict = replace(decision.verdict, details={**decision.verdict.details, **origin})
+        yield Checked(prediction, replace(decision, verdict=verdict))

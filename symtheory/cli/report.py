@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import platform
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from symtheory import catalog
-from symtheory.cli.battery import Checked, choose, run_battery, writable_folder
+from symtheory.cli.battery import Checked, Trainable, choose, run_battery, trainable, writable_folder
 from symtheory.description import describe
 from symtheory.generation import generate
 from symtheory.parametrization import Parametrization
@@ -27,6 +28,10 @@ INTRO = (
     "affordable time."
 )
 
+SYNTHETIC = (
+    "Where a verdict names synthetic data, the graph does not give linear coefficients and was trained itself, at the "
+    "sizes named: on normal inputs, with what it says at another point plus noise as targets."
+)
 
 SEEDS_APART = 100
 """An experiment uses a few seeds in a row; parametrizations start this far from each other."""
@@ -48,22 +53,22 @@ def run_report(parametrizations: Sequence[Parametrization], folder: Path, *, dev
     from numeric.reporting import provenance, write_report
 
     writable_folder(folder)
-    chosen = [(parametrization, choose(parametrization, ())) for parametrization in parametrizations]
+    settings = [trainable(parametrization, {}) for parametrization in parametrizations]
+    chosen = [choose(trained.parametrization, ()) for trained in settings]
     started = time.monotonic()
     sections, verdicts = [], []
-    for number, (parametrization, predictions) in enumerate(chosen):
-        _say(f"{parametrization.name}: derived {len(predictions)} predictions")
+    for number, (declared, trained, predictions) in enumerate(zip(parametrizations, settings, chosen, strict=True)):
+        _say(f"{declared.name}: derived {len(predictions)} predictions")
         shown = []
-        for checked in run_battery(
-            parametrization, predictions, folder, device=device, seed=seed + SEEDS_APART * number
-        ):
+        for checked in run_battery(trained, predictions, folder, device=device, seed=seed + SEEDS_APART * number):
             shown.append(_verdict(checked, folder))
             verdicts.append(checked.record)
             _say(f"  {time.monotonic() - started:5.0f} s  {checked.decision.verdict}")
-        sections.append(_section(parametrization, shown))
+        sections.append(_section(declared, trained, shown))
+    is_synthetic = any("data" in verdict["details"] for verdict in verdicts)
     record = {
         "title": "From declaration to verdict",
-        "intro": INTRO,
+        "intro": f"{INTRO}\n\n{SYNTHETIC}" if is_synthetic else INTRO,
         "environment": {**provenance(), "device": device, "seed": seed, "machine": platform.machine()},
         "summary": verdicts,
         "parametrizations": sections,
@@ -86,11 +91,12 @@ def _verdict(checked: Checked, folder: Path) -> dict[str, Any]:
     return {**decision.verdict.to_json(), "figures": [str(path) for path in shown.figures], "caption": shown.caption}
 
 
-def _section(parametrization: Parametrization, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+def _section(parametrization: Parametrization, trained: Trainable, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The declaration as it was written, at symbolic size, with the module that was trained."""
     record = describe(parametrization, mathml)
     return {
         "name": parametrization.name,
-        "summary": catalog.summary(parametrization.name) if parametrization.name in catalog.NAMES else "",
+        "summary": catalog.summary(parametrization.name) if _is_from_catalog(parametrization) else "",
         "declaration": _declaration(parametrization, record["declaration"]),
         "graph": record["graph"],
         "symmetry": [
@@ -98,7 +104,7 @@ def _section(parametrization: Parametrization, verdicts: list[dict[str, Any]]) -
                 "kind": factor["kind"],
                 "lives_on": factor["lives_on"],
                 "dimension": factor["dimension"],
-                "generators_mathml": factor["generators"],
+                "generators_mathml": [_as_formula(text) for text in factor["generators"]],
                 "charge_mathml": list(factor["charges"].values()),
             }
             for factor in record["symmetry"]
@@ -107,10 +113,22 @@ def _section(parametrization: Parametrization, verdicts: list[dict[str, Any]]) -
         "predictions": [
             {**prediction, "statement_mathml": prediction["statement"]} for prediction in record["predictions"]
         ],
-        "not_applicable": record["not_applicable"],
-        "generated_source": generate(parametrization).source,
+        "not_applicable": [*record["not_applicable"], *_underived(record)],
+        "generated_source": generate(trained.parametrization).source,
         "verdicts": verdicts,
     }
+
+
+def _underived(record: dict[str, Any]) -> list[dict[str, str]]:
+    """Why a graph that is not elementwise has no geometry and no further predictions."""
+    if "not_derived" not in record:
+        return []
+    return [{"mechanism": "geometry and the other mechanisms", "reason": record["not_derived"]}]
+
+
+def _as_formula(text: str) -> str:
+    """MathML as it is; a generator that has no matrix expression is plain text."""
+    return text if text.startswith("<math>") else f"<math><mtext>{html.escape(text)}</mtext></math>"
 
 
 def _geometry(entry: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +147,11 @@ def _geometry(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _declaration(parametrization: Parametrization, lines: str) -> str:
     """The catalog file's own text, which is how one declares; the graph's lines for other declarations."""
-    if parametrization.name not in catalog.NAMES:
+    if not _is_from_catalog(parametrization):
         return lines
     return inspect.getsource(sys.modules[f"{catalog.__name__}.{parametrization.name}"])
+
+
+def _is_from_catalog(parametrization: Parametrization) -> bool:
+    """Whether it is the catalog's entry itself, not a declaration of one's own by the same name."""
+    return parametrization.name in catalog.NAMES and catalog.load(parametrization.name) is parametrization

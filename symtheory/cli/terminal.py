@@ -9,20 +9,21 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+LONGEST_FORMULA = 200
+OTHER_DYNAMICS = (
+    "Conserved is meant for gradient flow. Weight decay lambda shrinks a quadratic charge by exp(-2*lambda*t) and a "
+    "linear one by exp(-lambda*t), so that zero is kept. Momentum with friction tau keeps no quadratic charge: "
+    "C'' + tau*C' = 2*C(velocity); it keeps the momenta named above, with v_W the velocity of W."
+)
+
 
 def print_description(record: dict[str, Any], console: Console) -> None:
     """Print what ``describe`` returned: declaration, symmetries, geometry, predictions."""
     _heading(console, record["name"])
+    if len(record["formula"]) <= LONGEST_FORMULA:
+        _lines(console, [f"f = {record['formula']}"])
     _lines(console, record["declaration"].splitlines())
-    _heading(console, f"Symmetries, dimension {record['dimension']}")
-    for factor in record["symmetry"]:
-        place = f"{factor['kind']} on {factor['lives_on']}, dimension {factor['dimension']}"
-        _lines(console, [place if factor["name"] == factor["kind"] else f"{factor['name']}: {place}"])
-        _lines(console, [f"generator {generator}" for generator in factor["generators"]], 4)
-        _lines(console, [f"conserved {name} = {charge}" for name, charge in factor["charges"].items()], 4)
-    if not record["symmetry"]:
-        _lines(console, ["no continuous linear symmetry was found"])
-    _lines(console, [f"lower bound: {reason} was not searched" for reason in record["lower_bound"]])
+    _print_symmetries(console, record)
     for geometry in record["geometry"]:
         _print_geometry(console, geometry)
     for prediction in record["predictions"]:
@@ -33,6 +34,22 @@ def print_description(record: dict[str, Any], console: Console) -> None:
     if "not_derived" in record:
         _heading(console, "Geometry and predictions")
         _lines(console, [f"not derived: {record['not_derived']}"])
+
+
+def _print_symmetries(console: Console, record: dict[str, Any]) -> None:
+    _heading(console, f"Symmetries, dimension {record['dimension']}")
+    for factor in record["symmetry"]:
+        place = f"{factor['kind']} on {factor['lives_on']}, dimension {factor['dimension']}"
+        _lines(console, [place if factor["name"] == factor["kind"] else f"{factor['name']}: {place}"])
+        _lines(console, [f"generator {generator}" for generator in factor["generators"]], 4)
+        _lines(console, [f"conserved {name} = {charge}" for name, charge in factor["charges"].items()], 4)
+        _lines(console, [f"with momentum, conserved {kept}" for kept in factor["momentum"].values()], 4)
+    if not record["symmetry"]:
+        _lines(console, ["no continuous affine symmetry was found"])
+    _lines(console, [f"discrete: {symmetry}" for symmetry in record["discrete"]])
+    _lines(console, [f"lower bound: {reason} was not searched" for reason in record["lower_bound"]])
+    if any(factor["charges"] for factor in record["symmetry"]):
+        _lines(console, [OTHER_DYNAMICS])
 
 
 def _print_geometry(console: Console, geometry: dict[str, Any]) -> None:

@@ -60,6 +60,8 @@ def predictor_at_end(runs: Runs) -> Tensor:
     model = as_model(runs.module)
     if model.inputs:
         raise CheckError(f"{model.name} has inputs {sorted(model.inputs)}: the check is about linear coefficients")
+    if model.constants:
+        raise CheckError(f"{model.name} has constants {sorted(model.constants)}: the check is about w = φ(θ) alone")
     w = model.predictor(runs.final).to(torch.float64)
     if w.ndim != 2:
         raise CheckError(f"the predictor has shape {tuple(w.shape)}: the check needs (replicas, coefficients)")

@@ -1,0 +1,21 @@
+"""What a module is trained on: data, loss, constants and start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from numeric.training.initial import Initial
+from numeric.training.program import Loss
+
+
+@dataclass(frozen=True)
+class Problem:
+    """data: leaves (n, ...), samples along the first axis; constants: name → (*shape); loss: see numeric.losses;
+    initial: as `numeric.train` takes it."""
+
+    data: dict[str, Tensor]
+    constants: dict[str, Tensor]
+    loss: Loss
+    initial: Initial
