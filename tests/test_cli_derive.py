@@ -71,3 +71,12 @@ def test_an_incomplete_certificate_is_said_and_is_no_error(capsys: pytest.Captur
 )
 def test_bad_sizes_are_refused(capsys: pytest.CaptureFixture[str], options: list[str], words: list[str]) -> None:
     assert_one_clear_line(*run(capsys, "derive", "low_rank", *options), *words)
+
+
+def test_sizes_that_nobody_gave_are_cut_down_to_what_a_certificate_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "derive", "multihead_attention", "--certify")
+    assert status == 0
+    assert out.rstrip().endswith("complete")
+    assert_one_clear_line(
+        *run(capsys, "derive", "low_rank", "--certify", "--size", "h=90"), "parameters are too many", "try certify("
+    )

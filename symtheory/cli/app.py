@@ -90,7 +90,7 @@ def derive(
     --size binds free sizes, for the derivation too; a certificate chooses small values for those that are left.
     """
     from symtheory import rendering
-    from symtheory.cli.sizes import parse_sizes, show_sizes, with_sizes
+    from symtheory.cli.sizes import parse_sizes, show_sizes, sizes_for_certificate
     from symtheory.description import describe
 
     declared = load_parametrization(name)
@@ -98,7 +98,7 @@ def derive(
     record = describe(declared.bind(**given) if given else declared, rendering.latex if latex else rendering.plain)
     certificate = None
     if certify:
-        _, sizes = with_sizes(declared, given)
+        sizes = sizes_for_certificate(declared, given)
         certificate = declared.certify(**sizes)
         record["certificate"] = {"sizes": sizes, **json.loads(certificate.to_json())}
     if as_json:

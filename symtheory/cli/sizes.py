@@ -8,8 +8,12 @@ from itertools import combinations, islice
 from symtheory.errors import DeclarationError, ShapeError
 from symtheory.parametrization import Parametrization
 
-CYCLE = (3, 4, 2)
-"""Small and different, so that no two axes are mistaken for each other and a step takes little time."""
+CYCLE = (3, 4, 5)
+"""Small and different, so that no two axes are mistaken for each other and a step takes little time. None is 2, at
+which a layer normalisation gives ±1 whatever it reads, so that nothing before it is trained."""
+
+SMALLEST = 2
+"""Where sizes of the cycle do not fit, as when windows follow each other."""
 
 MOST_TRIES = 1_000
 
@@ -50,6 +54,18 @@ def with_sizes(parametrization: Parametrization, given: Mapping[str, int]) -> tu
     )
 
 
+def sizes_for_certificate(parametrization: Parametrization, given: Mapping[str, int]) -> dict[str, int]:
+    """Values for all free sizes as in ``with_sizes``, those not given cut down until a certificate takes them.
+
+    Where those given are too large by themselves they stay, and the certificate says which would do.
+    """
+    from symtheory.symmetry.certificate import fitting_sizes
+
+    _, sizes = with_sizes(parametrization, given)
+    fitting = fitting_sizes(parametrization, sizes)
+    return fitting if fitting and all(fitting[name] == size for name, size in given.items()) else sizes
+
+
 def show_sizes(sizes: Mapping[str, int]) -> str:
     """Sizes as one reads them: ``d=3, h=4``."""
     return ", ".join(f"{name}={value}" for name, value in sizes.items())
@@ -58,7 +74,6 @@ def show_sizes(sizes: Mapping[str, int]) -> str:
 def _candidates(count: int) -> Iterator[tuple[int, ...]]:
     for start in range(len(CYCLE)):
         yield tuple(CYCLE[(start + place) % len(CYCLE)] for place in range(count))
-    # Where several windows follow each other, some sizes must be large and others small.
     for count_small in range(count + 1):
         for small in combinations(range(count), count_small):
-            yield tuple(min(CYCLE) if place in small else max(CYCLE) for place in range(count))
+            yield tuple(SMALLEST if place in small else max(CYCLE) for place in range(count))
