@@ -21,11 +21,6 @@ class Layout:
 
     axes: tuple[Shape, ...]
 
-    @staticmethod
-    def plain(shape: Shape) -> Layout:
-        """One place for each axis."""
-        return Layout(tuple((size,) for size in shape))
-
     @cached_property
     def sizes(self) -> Shape:
         """Sizes of all places: the shape of the tensor with its axes split."""
