@@ -41,6 +41,10 @@ ELEMENTS = {
 }
 """Kind of a group → what its elements are."""
 
+INVERSES: dict[type[Factor], str] = {EdgeGroup: "torch.linalg.inv({0})", Rescaling: "1 / {0}"}
+PRODUCTS: dict[type[Factor], str] = {EdgeGroup: "@", Rescaling: "*"}
+"""How elements of a class are inverted and multiplied; those of the others are added."""
+
 SOURCE = "Kunin et al. 2020 (2012.04728)"
 
 
@@ -103,7 +107,7 @@ def render_inverse(parametrization: Parametrization) -> str:
     entries: dict[str, str] = {}
     for factor in factors:
         for key in _keys(factor, parametrization):
-            form = {"EdgeGroup": "torch.linalg.inv({0})", "Rescaling": "1 / {0}"}.get(type(factor).__name__, "-{0}")
+            form = INVERSES.get(type(factor), "-{0}")
             entries[key] = form.format(f'g["{key}"]')
     return _elementwise("inverse", ("g",), "For every factor the element that undoes the given one.", factors, entries)
 
@@ -113,7 +117,7 @@ def render_compose(parametrization: Parametrization) -> str:
     factors = _require_factors(parametrization)
     entries: dict[str, str] = {}
     for factor in factors:
-        sign = {"EdgeGroup": "@", "Rescaling": "*"}.get(type(factor).__name__, "+")
+        sign = PRODUCTS.get(type(factor), "+")
         entries |= {key: f'g["{key}"] {sign} h["{key}"]' for key in _keys(factor, parametrization)}
     summary = "For every factor the element that acts as h first and g second."
     return _elementwise("compose", ("g", "h"), summary, factors, entries)

@@ -6,16 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from symtheory.graph.node import Node
+from symtheory.graph.operations.add import Add
+from symtheory.graph.operations.add_axes import AddAxes
 from symtheory.graph.operations.leaf import Leaf, Parameter
+from symtheory.graph.operations.matmul import MatMul
+from symtheory.graph.operations.multiply import Multiply
+from symtheory.graph.operations.permute import Permute
+from symtheory.graph.operations.reshape import Reshape
+from symtheory.graph.operations.scale import Scale
 from symtheory.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = LazyModule("numpy")
-
-READ_THROUGH = ("add_axes", "reshape")
-PRODUCTS = {"matmul": "@", "multiply": "⊙"}
 
 
 def nodes_below(root: Node) -> Iterator[Node]:
@@ -58,18 +62,18 @@ def _text(root: Node) -> tuple[str, int]:
     operation = root.operation
     if not root.operands:
         return operation.label, ATOM
-    if operation.name in READ_THROUGH:
+    if isinstance(operation, AddAxes | Reshape):
         return _text(root.operands[0])
-    if operation.name == "transpose":
+    if isinstance(operation, Permute):
         return (f"{_held(root.operands[0], ATOM)}.T", ATOM) if operation.label == "ᵀ" else _text(root.operands[0])
-    if operation.name == "scale":
-        sign = "-" if operation.label == "−" else operation.label
+    if isinstance(operation, Scale):
+        sign = "-" if operation.factor == -1 else operation.label
         return f"{sign}{_held(root.operands[0], PRODUCT + (sign == '-'))}", PRODUCT
-    if operation.name == "add":
+    if isinstance(operation, Add):
         return " + ".join(_held(operand, SUM) for operand in root.operands), SUM
-    if operation.name in PRODUCTS:
+    if isinstance(operation, MatMul | Multiply):
         left, right = root.operands
-        return f"{_held(left, PRODUCT)} {PRODUCTS[operation.name]} {_held(right, ATOM)}", PRODUCT
+        return f"{_held(left, PRODUCT)} {operation.label} {_held(right, ATOM)}", PRODUCT
     return f"{operation.label}({', '.join(as_text(operand) for operand in root.operands)})", ATOM
 
 

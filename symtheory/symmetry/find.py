@@ -70,8 +70,7 @@ def _in_order(places: ParameterPlaces, factors: Sequence[EdgeGroup | Rescaling])
         place = site.place if site.place is not None else min(site.copies, default=0)
         return factor.kind == "scaling", names.index(site.parameter), place
 
-    ordered = sorted(factors, key=key)
-    return [*ordered]
+    return [*sorted(factors, key=key)]
 
 
 def _edge_groups(places: ParameterPlaces, system: ActionSystem) -> list[EdgeGroup]:
