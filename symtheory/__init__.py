@@ -6,7 +6,7 @@ Importing this package loads SymPy and never torch.
 from __future__ import annotations
 
 from symtheory.generation import generate
-from symtheory.geometry import Metric
+from symtheory.geometry import Fisher, GaussNewton, Metric, Relaxed, TraceMetric, WeightedSum
 from symtheory.graph.functions import (
     abs,
     batch_norm,
@@ -34,8 +34,13 @@ from symtheory.parametrization import Parametrization
 __version__ = "0.1.0"
 
 __all__ = [
+    "Fisher",
+    "GaussNewton",
     "Metric",
     "Parametrization",
+    "Relaxed",
+    "TraceMetric",
+    "WeightedSum",
     "abs",
     "batch_norm",
     "constant",

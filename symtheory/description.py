@@ -9,10 +9,12 @@ import sympy as sp
 
 from symtheory.errors import CalculusError, DerivationError, MetricError
 from symtheory.generation import declaration_lines
-from symtheory.geometry import ElementwiseGeometry, Geodesic
+from symtheory.geometry import ElementwiseGeometry, Geodesic, MatrixGeometry
+from symtheory.geometry.matrix.model import MatrixModel
 from symtheory.graph.operations.leaf import Leaf
 from symtheory.graph.shapes import show
 from symtheory.graph.subgraph import as_text
+from symtheory.matrix_calculus.polynomial import letter
 from symtheory.parametrization import Parametrization
 from symtheory.rendering import plain
 from symtheory.symmetry.charge import charges_of, momentum_charges
@@ -42,7 +44,7 @@ def describe(
     try:
         model = parametrization.model
     except CalculusError as error:
-        record |= {"geometry": [], "not_derived": str(error)}
+        record |= {"geometry": _matrix_geometries(parametrization, metrics, render), "not_derived": str(error)}
     else:
         record["predictor"] = render(sp.Eq(sp.Symbol("w"), model.predictor))
         record["geometry"] = [_geometry(parametrization, metric, render) for metric in metrics]
@@ -129,7 +131,7 @@ def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -
     notes: list[str] = []
     record: dict[str, Any] = {"metric": metric, "notes": notes}
     try:
-        geometry = parametrization.geometry(metric)
+        geometry = ElementwiseGeometry(parametrization.model, metric)
     except (MetricError, DerivationError) as error:
         return record | {"matrix": None, "invariant": False, "notes": [str(error)]}
     record["matrix"] = render(geometry.metric)
@@ -145,6 +147,61 @@ def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -
     except MetricError as error:
         notes.append(str(error))
     return record
+
+
+def _matrix_geometries(
+    parametrization: Parametrization, metrics: Sequence[str], render: Renderer
+) -> list[dict[str, Any]]:
+    """The metrics on matrices; none where the group acts on more than rows and columns."""
+    try:
+        model = parametrization.matrix_model
+    except CalculusError:
+        return []
+    return [_matrix_geometry(model, metric, render) for metric in metrics]
+
+
+def _matrix_geometry(model: MatrixModel, metric: str, render: Renderer) -> dict[str, Any]:
+    """One metric: trace form, invariance, connection, the equations of the projection, each with its intermediates."""
+    notes: list[str] = []
+    record: dict[str, Any] = {"metric": metric, "notes": notes}
+    try:
+        geometry = MatrixGeometry(model, metric)
+    except MetricError as error:
+        return record | {"matrix": None, "invariant": False, "notes": [str(error)]}
+    xi = {name: letter(symbol) for name, symbol in geometry.velocity.items()}
+    connection = geometry.connection
+    record["matrix"] = render(geometry.blocks.inner(xi, xi).expression())
+    record["invariant"] = geometry.is_invariant()
+    definitions = {**geometry.definitions.values, **connection.definitions.values}
+    record["definitions"] = [
+        render(sp.Eq(symbol, value.expression(), evaluate=False)) for symbol, value in definitions.items()
+    ]
+    record["christoffel"] = [
+        render(sp.Eq(sp.Symbol(f"Gamma_{name}"), value.expression(), evaluate=False))
+        for name, value in connection.values.items()
+        if value
+    ] or [render(sp.Eq(sp.Symbol("Gamma"), 0, evaluate=False))]
+    try:
+        record["equations"] = [
+            render(sp.Eq(part.gram_of_element(), part.moment.expression(), evaluate=False))
+            for part in geometry.vertical_space.parts
+        ]
+    except MetricError as error:
+        notes.append(str(error))
+    if len(record.get("equations", [])) > 1 and geometry.vertical_space.coupled:
+        pairs = ", ".join(f"{first} and {second}" for first, second in geometry.vertical_space.coupled)
+        notes.append(f"these fields are not orthogonal: {pairs}; their equations are solved together")
+    if geometry.blocks.is_straightened and model.straightening:
+        notes.append(_straightening_note(geometry))
+    return record
+
+
+def _straightening_note(geometry: MatrixGeometry) -> str:
+    try:
+        changed = ", ".join(f"{name} := {value}" for name, value in geometry.straightened.items())
+    except CalculusError:
+        changed = "biases that make up for shifts replaced by the total bias they amount to"
+    return f"in the coordinates {changed}"
 
 
 def _christoffel(geometry: ElementwiseGeometry, render: Renderer) -> list[str]:

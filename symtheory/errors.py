@@ -23,6 +23,10 @@ class MetricError(SymtheoryError):
     """A metric cannot be used as asked: unknown name, singular, or not invariant where a quotient needs it."""
 
 
+class SingularMetricError(MetricError):
+    """A metric is singular at every point of the sizes given."""
+
+
 class DomainError(SymtheoryError):
     """A point lies outside the domain of a metric or of a formula."""
 

@@ -8,7 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from symtheory.errors import CalculusError, DeclarationError
-from symtheory.geometry import ElementwiseGeometry, MetricFamily
+from symtheory.geometry import ElementwiseGeometry, MatrixGeometry, MetricFamily
+from symtheory.geometry.matrix.model import MatrixModel, matrix_model
+from symtheory.geometry.metrics import Pullback, find_metric
+from symtheory.geometry.pullback_geometry import PullbackGeometry
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.graph.node import Node
@@ -93,12 +96,25 @@ class Parametrization(ComputationGraph):
         ]
         return replace(self.elementwise, generators=tuple(matrices))
 
-    def geometry(self, metric: str | MetricFamily = "mixed") -> ElementwiseGeometry:
-        """Geometry of one coordinate: "euclidean", "invariant", "mixed", "pullback", or a ``Metric`` of one's own.
+    def geometry(self, metric: str | MetricFamily = "mixed") -> ElementwiseGeometry | MatrixGeometry | PullbackGeometry:
+        """Geometry under "euclidean", "invariant", "mixed", "pullback", or a metric of one's own.
 
-        Raises ``CalculusError`` for a graph that mixes coordinates and ``MetricError`` for an unknown or unfit metric.
+        Of one coordinate where the graph acts on each by itself, else of the parameters as matrices. Raises
+        ``CalculusError`` for a graph that has neither and ``MetricError`` for an unknown or unfit metric.
         """
-        return ElementwiseGeometry(self.model, metric)
+        try:
+            model = self.model
+        except CalculusError:
+            family = find_metric(metric)
+            if isinstance(family, Pullback):
+                return PullbackGeometry(self, family)
+            return MatrixGeometry(self.matrix_model, family)
+        return ElementwiseGeometry(model, metric)
+
+    @cached_property
+    def matrix_model(self) -> MatrixModel:
+        """The parameters as matrices with the group in their terms; ``CalculusError`` where it needs more axes."""
+        return matrix_model(self.parameters, tuple(self._group))
 
     @cached_property
     def _predictions(self) -> Predictions:

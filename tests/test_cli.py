@@ -64,7 +64,7 @@ def test_derive_json_and_latex_carry_the_same_record(capsys: pytest.CaptureFixtu
     assert latex["symmetry"][0]["charges"] == {"rescaling": "u^{2} - v^{2}"}
 
 
-def test_derive_says_why_a_network_has_no_elementwise_geometry(capsys: pytest.CaptureFixture[str]) -> None:
+def test_derive_says_why_a_network_has_no_predictions_of_single_coordinates(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "derive", "shallow_relu")
     assert status == 0
     assert "not derived: 'shallow_relu' is not elementwise" in out

@@ -120,10 +120,10 @@ def _section(parametrization: Parametrization, trained: Trainable, verdicts: lis
 
 
 def _underived(record: dict[str, Any]) -> list[dict[str, str]]:
-    """Why a graph that is not elementwise has no geometry and no further predictions."""
+    """Why a graph that is not elementwise has no predictions of single coordinates."""
     if "not_derived" not in record:
         return []
-    return [{"mechanism": "geometry and the other mechanisms", "reason": record["not_derived"]}]
+    return [{"mechanism": "the other mechanisms", "reason": record["not_derived"]}]
 
 
 def _as_formula(text: str) -> str:
@@ -140,6 +140,8 @@ def _geometry(entry: dict[str, Any]) -> dict[str, Any]:
         "matrix_mathml": entry.get("matrix"),
         "christoffel_mathml": entry.get("christoffel"),
         "projection_mathml": entry.get("projection"),
+        "equations_mathml": entry.get("equations"),
+        "definitions_mathml": entry.get("definitions"),
         "geodesic_mathml": entry.get("geodesic"),
         "notes": notes,
     }

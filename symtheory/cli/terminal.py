@@ -32,7 +32,7 @@ def print_description(record: dict[str, Any], console: Console) -> None:
         _heading(console, "Does not apply")
         _lines(console, [f"{entry['mechanism']}: {entry['reason']}" for entry in record["not_applicable"]])
     if "not_derived" in record:
-        _heading(console, "Geometry and predictions")
+        _heading(console, "Predictions of single coordinates")
         _lines(console, [f"not derived: {record['not_derived']}"])
 
 
@@ -58,7 +58,11 @@ def _print_geometry(console: Console, geometry: dict[str, Any]) -> None:
     for key, word in (("matrix", "g"), ("projection", "horizontal projection")):
         if geometry.get(key):
             _lines(console, [f"{word} = {geometry[key]}"])
+    for equation in geometry.get("equations", []):
+        _lines(console, [f"horizontal projection: xi minus the field of the solution of {equation}"])
     _lines(console, geometry.get("christoffel", []))
+    if geometry.get("definitions"):
+        _lines(console, ["with", *(f"  {line}" for line in geometry["definitions"])])
     if geometry.get("geodesic"):
         which = "all" if geometry["geodesic_kind"] == "all" else "horizontal"
         _lines(console, [f"geodesics ({which}):", *(f"  {curve}" for curve in geometry["geodesic"])])

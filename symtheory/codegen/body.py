@@ -10,11 +10,12 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from symtheory.codegen.arguments import Argument, DictArgument, ScalarArgument, Shape
 from symtheory.codegen.code import Code, Level
+from symtheory.codegen.fused_printer import FusedPrinter
 from symtheory.codegen.layout import INDENT, LINE_LENGTH, fold_statement
 from symtheory.codegen.lowering import lower
 from symtheory.codegen.matrix_printer import TorchMatrixPrinter
 from symtheory.codegen.naming import Names, describe
-from symtheory.codegen.nodes import SolveLeft, SolveRight, Where
+from symtheory.codegen.nodes import Fused, SolveLeft, SolveRight, Where
 from symtheory.errors import CodegenError
 
 SINGLE = ""
@@ -37,7 +38,11 @@ class FunctionBody:
         for expression in named.values():
             _check_result(expression)
         settings = frozenset(self._scalars)
-        self.results = {key: lower(expression, settings) for key, expression in named.items()}
+        self.is_fused = any(isinstance(expression, Fused) for expression in named.values())
+        self.results = {
+            key: lower(expression.args[0] if isinstance(expression, Fused) else expression, settings)
+            for key, expression in named.items()
+        }
         self._allocator = Names({argument.name for argument in arguments})
         self.names = self._bind_names()
 
@@ -196,20 +201,14 @@ class FunctionBody:
         return fold_statement(f"{batch} = ", f"torch.broadcast_shapes({shapes})", indent)
 
     def _share(self) -> tuple[list[tuple[sp.Basic, sp.Basic]], list[sp.Basic]]:
-        """Common subexpressions and the results in terms of them; trivial ones (-u, 2 u, A.T) stay."""
+        """Common subexpressions and the results in terms of them; trivial ones (-u, 2 u, 1/u, A.T) stay.
+
+        Twice, since a product that SymPy takes apart for the sake of another one may itself stand in two places.
+        """
         symbols = sp.numbered_symbols("shared_", real=True)
-        found, results = sp.cse(list(self.results.values()), symbols=symbols)
-        kept: list[tuple[sp.Basic, sp.Basic]] = []
-        inlined: dict[sp.Basic, sp.Basic] = {}
-        for symbol, expression in found:
-            expression = expression.xreplace(inlined)
-            is_matrix = isinstance(expression, MatrixExpr)
-            key = sp.MatrixSymbol(symbol.name, *expression.shape) if is_matrix else symbol
-            if _is_trivial(expression):
-                inlined[key] = expression
-            else:
-                kept.append((key, expression))
-        return kept, [result.xreplace(inlined) for result in results]
+        kept, results = _shared(list(self.results.values()), symbols)
+        late, results = _shared(results, symbols)
+        return kept + late, results
 
     def _name_temporaries(self, shared: list[tuple[sp.Basic, sp.Basic]]) -> dict[sp.Basic, str]:
         for symbol, expression in shared:
@@ -221,7 +220,8 @@ class FunctionBody:
         for symbol, expression in shared:
             if isinstance(expression, sp.Expr) and not isinstance(expression, MatrixExpr):
                 plain |= {symbol} if expression.free_symbols <= plain else set()
-        return TorchMatrixPrinter(self.names, self.names[self._like], plain, batch)
+        printer = FusedPrinter if self.is_fused else TorchMatrixPrinter
+        return printer(self.names, self.names[self._like], plain, batch)
 
     def _return_lines(self, results: Mapping[str, sp.Basic], printer: TorchMatrixPrinter, indent: str) -> list[str]:
         codes = {key: self._result(key, expression, printer) for key, expression in results.items()}
@@ -267,9 +267,34 @@ def _check_result(expression: sp.Basic) -> None:
         raise CodegenError(f"result {expression} is undefined: it contains nan or zoo")
 
 
+def _shared(
+    results: Sequence[sp.Basic], symbols: Iterator[sp.Symbol]
+) -> tuple[list[tuple[sp.Basic, sp.Basic]], list[sp.Basic]]:
+    """What ``sp.cse`` finds in the results, without its trivial finds; what was held together need be no longer."""
+    found, reduced = sp.cse(list(results), symbols=symbols)
+    kept: list[tuple[sp.Basic, sp.Basic]] = []
+    inlined: dict[sp.Basic, sp.Basic] = {}
+    for symbol, expression in found:
+        expression = expression.xreplace(inlined)
+        if isinstance(expression, sp.UnevaluatedExpr):
+            expression = expression.args[0]
+        is_matrix = isinstance(expression, MatrixExpr)
+        key = sp.MatrixSymbol(symbol.name, *expression.shape) if is_matrix else symbol
+        if _is_trivial(expression):
+            inlined[key] = expression
+        else:
+            kept.append((key, expression))
+    return kept, [result.xreplace(inlined) for result in reduced]
+
+
 def _is_trivial(expression: sp.Basic) -> bool:
     if isinstance(expression, sp.Transpose):
         return isinstance(expression.arg, sp.MatrixSymbol)
+    if isinstance(expression, sp.Symbol | sp.MatrixSymbol):
+        return True
+    if isinstance(expression, sp.Pow) and expression.exp == -1:
+        # Dividing by the tensor is one operation; multiplying by its reciprocal is one more.
+        return isinstance(expression.base, sp.Symbol)
     if isinstance(expression, sp.Mul | sp.MatMul) and len(expression.args) == 2:
         number, rest = expression.args
         return bool(number.is_number) and isinstance(rest, sp.Symbol | sp.MatrixSymbol)

@@ -74,8 +74,11 @@ class TorchFunction:
 
 def render_imports(sources: Iterable[str]) -> str:
     """The import lines that the given function sources need; ``import torch`` only when one uses it."""
-    uses_torch = any("torch." in source for source in sources)
+    texts = list(sources)
+    uses_torch = any("torch." in source for source in texts)
     lines = ["from __future__ import annotations", ""]
+    if any("Callable[" in source for source in texts):
+        lines += ["from collections.abc import Callable", ""]
     if uses_torch:
         lines.append("import torch")
     return "\n".join([*lines, "from torch import Tensor"]) + "\n"

@@ -18,6 +18,18 @@ class Where(sp.Expr):
         return sp.Expr.__new__(cls, sp.sympify(condition), sp.sympify(value), sp.sympify(otherwise))
 
 
+class Fused(sp.Expr):
+    """A result whose sums of products are written with fused torch operations; all its symbols are tensors."""
+
+    is_commutative = True
+
+    def __new__(cls, expression: Any) -> Fused:
+        return sp.Expr.__new__(cls, sp.sympify(expression))
+
+    def _sympystr(self, printer: Any) -> str:
+        return str(printer._print(self.args[0]))
+
+
 class _Solve(MatrixExpr):
     """Solution X of a linear system with the square matrix ``args[0]`` and right-hand side ``args[1]``."""
 

@@ -88,6 +88,9 @@ class TorchSourcePrinter(Printer):
         if coefficient.is_negative:
             return self._print(-expr).negated()
         numerator, denominator = coefficient_factors(coefficient)
+        if numerator and denominator:
+            # Python divides the two numbers, before a tensor is multiplied by one.
+            numerator, denominator = [Code(number_source(coefficient).text, Level.UNARY)], []
         for factor in factors:
             if not factor.free_symbols:
                 continue
@@ -111,6 +114,9 @@ class TorchSourcePrinter(Printer):
         if exponent.is_Rational and not exponent.is_Integer and exponent.q & (exponent.q - 1) == 0:
             return _float_source(float(exponent))
         return self._print(exponent)
+
+    def _print_UnevaluatedExpr(self, expr: sp.UnevaluatedExpr) -> Code:
+        return self._print(expr.args[0])
 
     def _print_Function(self, expr: sp.Function) -> Code:
         name = type(expr).__name__

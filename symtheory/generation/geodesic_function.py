@@ -11,6 +11,9 @@ from symtheory.codegen.docstring import describe_argument
 from symtheory.codegen.paragraph import fold_entry
 from symtheory.geometry import Geodesic
 
+TAYLOR_NAMES = {2: "_geodesic_quadratic", 3: "_geodesic_cubic"}
+"""Generated functions of a point and a step that hold the Taylor polynomial of an order."""
+
 SOURCE = "da Silva et al. 2025 (2505.05409)"
 
 
@@ -39,10 +42,13 @@ def _tidy(position: sp.Expr, velocity: sp.Expr) -> sp.Expr:
     return factored + sp.factor_terms(velocity)
 
 
-def render_geodesic(metric: str, geodesic: Geodesic, point: DictArgument, xi: DictArgument, axes: int) -> str:
+def render_geodesic(
+    metric: str, geodesic: Geodesic, point: DictArgument, xi: DictArgument, axes: int, has_polynomials: bool
+) -> str:
     """Source of ``geodesic(point, xi, t, order)``; ``axes`` is the number of logical axes of every leaf.
 
-    It calls ``christoffel_form`` and ``_christoffel_rate``, and ``_geodesic_exact`` where there is a closed form.
+    It calls the functions of ``TAYLOR_NAMES``, where there are such, else ``christoffel_form`` and
+    ``_christoffel_rate``; and ``_geodesic_exact`` where there is a closed form.
     """
     has_exact = geodesic.closed_form is not None
     choices = '1, 2, 3 or "exact"' if has_exact else "1, 2 or 3"
@@ -58,6 +64,9 @@ def render_geodesic(metric: str, geodesic: Geodesic, point: DictArgument, xi: Di
         "    Solves γ'' = −Γ(γ', γ') by a Taylor polynomial in t; of order 2 it is::",
         "",
         "        point + t*xi - t**2/2*christoffel_form(point, xi)",
+        "",
+        "    At t = 1 order 1 is the retraction point + xi, and order 2 the one of second order,",
+        "    point + xi - christoffel_form(point, xi)/2.",
         "",
         *_exact_lines(geodesic),
         "    Args:",
@@ -82,18 +91,30 @@ def render_geodesic(metric: str, geodesic: Geodesic, point: DictArgument, xi: Di
         f"        raise ValueError(f'order {{order!r}} is not available: choose {choices}')",
         f"    like = {like}",
         f"    t = torch.as_tensor(t, dtype=like.dtype, device=like.device){unsqueezed}",
-        "    curve = {key: point[key] + t * xi[key] for key in PARAMETERS}",
         "    if order == 1:",
-        "        return curve",
+        "        return {key: torch.addcmul(point[key], t, xi[key]) for key in PARAMETERS}",
+        *(_from_polynomials() if has_polynomials else _from_derivatives()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _from_polynomials() -> list[str]:
+    return [
+        "    step = {key: t * xi[key] for key in PARAMETERS}",
+        f"    return {TAYLOR_NAMES[2]}(point, step) if order == 2 else {TAYLOR_NAMES[3]}(point, step)",
+    ]
+
+
+def _from_derivatives() -> list[str]:
+    return [
         "    form = christoffel_form(point, xi)",
-        "    curve = {key: curve[key] - t**2 / 2 * form[key] for key in PARAMETERS}",
+        "    curve = {key: point[key] + t * xi[key] - t**2 / 2 * form[key] for key in PARAMETERS}",
         "    if order == 2:",
         "        return curve",
         "    acceleration = {key: -form[key] for key in PARAMETERS}",
         "    rate = _christoffel_rate(point, xi, acceleration)",
         "    return {key: curve[key] - t**3 / 6 * rate[key] for key in PARAMETERS}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _exact_lines(geodesic: Geodesic) -> list[str]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from textwrap import dedent
+from typing import ClassVar
 
 import sympy as sp
 
 from symtheory.codegen.arguments import Argument, DictArgument, ScalarArgument
 from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.function import TorchFunction
-from symtheory.errors import DerivationError
+from symtheory.codegen.passes import count_passes
+from symtheory.errors import DerivationError, MetricError
 from symtheory.generation.domain_function import render_check_domain
-from symtheory.generation.geodesic_function import christoffel_rate, render_geodesic
+from symtheory.generation.geodesic_function import TAYLOR_NAMES, christoffel_rate, render_geodesic
+from symtheory.generation.log_velocity_form import LogVelocityForm
+from symtheory.generation.matrix_text import HESSIAN, HESSIAN_TRACE, NORM
+from symtheory.generation.weight_form import WeightForm
 from symtheory.geometry import ElementwiseGeometry, Geodesic
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.graph.symbol_names import free_name
@@ -29,6 +33,24 @@ class GeometryFunctions:
 
     parametrization: Parametrization
     geometry: ElementwiseGeometry
+
+    wanted: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "check_domain": (),
+        "inner": (),
+        "norm": ("inner",),
+        "flat": (),
+        "sharp": (),
+        "vertical": (),
+        "project_horizontal": (),
+        "christoffel_form": (),
+        "geodesic": ("christoffel_form",),
+        "riemannian_hessian": ("christoffel_form",),
+        "hessian_trace": ("riemannian_hessian", "project_horizontal", "sharp"),
+        "exponential": (),
+        "logarithm": (),
+        "gauge_correction": (),
+    }
+    left_out: ClassVar[Mapping[str, str]] = {}
 
     @property
     def model(self) -> ElementwiseModel:
@@ -56,22 +78,58 @@ class GeometryFunctions:
     def _vector(self, prefix: str) -> sp.Matrix:
         return sp.Matrix(list(self._symbols(prefix).values()))
 
-    def _tangent_result(self, vector: sp.Matrix) -> dict[str, sp.Expr]:
+    @cached_property
+    def _weights(self) -> WeightForm | None:
+        try:
+            return WeightForm.of(self.geometry)
+        except DerivationError:
+            return None
+
+    @cached_property
+    def _log_velocities(self) -> LogVelocityForm | None:
+        return LogVelocityForm.of(self._weights) if self._weights else None
+
+    def _tangent_result(self, vector: Iterable[sp.Expr]) -> dict[str, sp.Expr]:
         return dict(zip(self.names, vector, strict=True))
 
     def inner(self) -> str:
-        form = (self._vector("xi_").T * self.geometry.metric * self._vector("zeta_"))[0]
+        xi, zeta = self._vector("xi_"), self._vector("zeta_")
+        forms = [(xi.T * self.geometry.metric * zeta)[0]]
+        if self._weights is not None:
+            forms.append(self._weights.inner(xi, zeta))
         arguments = (self.point(), self.tangent("xi"), self.tangent("zeta"))
-        return self._render("inner", arguments, form, f"Inner product <xi, zeta> in the {self._metric} metric.", True)
+        summary = f"Inner product <xi, zeta> in the {self._metric} metric."
+        return self._cheapest("inner", arguments, forms, summary, True)
 
     def norm(self) -> str:
-        return dedent(
-            f'''\
-            def norm(point: dict[str, Tensor], xi: dict[str, Tensor]) -> Tensor:
-                """Length of a tangent, sqrt(inner(point, xi, xi)), in the {self._metric} metric; shape (*batch)."""
-                return inner(point, xi, xi).sqrt()
-            '''
+        return NORM.format(metric=self._metric)
+
+    def flat(self) -> str:
+        lowered = self.geometry.metric * self._vector("xi_")
+        return self._cheapest(
+            "flat",
+            (self.point(), self.tangent("xi")),
+            [self._tangent_result(form) for form in (lowered, lowered.applyfunc(sp.factor))],
+            f"The covector <xi, ·> of the {self._metric} metric.",
         )
+
+    def sharp(self) -> str:
+        if self.geometry.metric.det() == 0:
+            raise MetricError(f"the {self._metric} metric is singular: no tangent belongs to a covector")
+        raised = self.geometry.metric.inv() * self._vector("d_")
+        gradient = DictArgument("gradient", self._symbols("d_"), dict(self.parametrization.parameters))
+        return self._cheapest(
+            "sharp",
+            (self.point(), gradient),
+            [self._tangent_result(raised.applyfunc(tidy)) for tidy in (sp.cancel, sp.factor)],
+            f"The {self._metric} gradient, a tangent, of a function with this Euclidean gradient.",
+        )
+
+    def riemannian_hessian(self) -> str:
+        return HESSIAN.format(metric=self._metric)
+
+    def hessian_trace(self) -> str:
+        return HESSIAN_TRACE.format(metric=self._metric)
 
     def vertical(self) -> str:
         group = self.parametrization.symmetries()
@@ -94,42 +152,36 @@ class GeometryFunctions:
         )
 
     def project_horizontal(self) -> str:
-        projected = self.geometry.horizontal_projection * self._vector("xi_")
-        return self._render(
+        xi = self._vector("xi_")
+        projected = self.geometry.horizontal_projection * xi
+        forms = [list(projected), list(projected.applyfunc(sp.factor))]
+        scaled = self._log_velocities.horizontal(list(xi)) if self._log_velocities else None
+        if scaled is not None:
+            forms.append(scaled)
+        return self._cheapest(
             "project_horizontal",
             (self.point(), self.tangent("xi")),
-            self._tangent_result(projected),
+            [self._tangent_result(form) for form in forms],
             f"Part of a tangent orthogonal to the orbit in the {self._metric} metric.",
         )
 
     def christoffel_form(self) -> str:
-        form = sp.Matrix(list(self.geometry.christoffel_form(tuple(self._vector("xi_")))))
-        return self._render(
+        xi = list(self._vector("xi_"))
+        forms = [list(self.geometry.christoffel_form(xi))]
+        if self._log_velocities is not None:
+            forms += self._log_velocities.christoffel(xi)
+        return self._cheapest(
             "christoffel_form",
             (self.point(), self.tangent("xi")),
-            self._tangent_result(form),
+            [self._tangent_result(form) for form in forms],
             f"Γ(xi, xi) of the {self._metric} metric; a geodesic has γ'' = −Γ(γ', γ').",
         )
 
     def geodesic(self) -> dict[str, str]:
-        """``geodesic``, with what it needs for order 3 and, where there is one, the closed form."""
+        """``geodesic``, with what it needs for orders 2 and 3 and, where there is one, the closed form."""
         geodesic = self.geometry.geodesic()
-        point, xi, acceleration = self.point(), self.tangent("xi"), self.tangent("acceleration")
-        velocity = tuple(self._vector("xi_"))
-        rate = christoffel_rate(
-            self.geometry.christoffel_form(velocity),
-            tuple(self._vector("")),
-            velocity,
-            tuple(self._vector("acceleration_")),
-        )
-        sources = {
-            "_christoffel_rate": self._render(
-                "_christoffel_rate",
-                (point, xi, acceleration),
-                self._tangent_result(sp.Matrix(rate)),
-                "d/dt Γ(γ', γ') along a curve γ from the point, with γ' = xi and γ'' = acceleration.",
-            )
-        }
+        point, xi = self.point(), self.tangent("xi")
+        sources = self._taylor(point, xi)
         if geodesic.closed_form is not None:
             which = "every tangent" if geodesic.kind == "all" else "horizontal tangents"
             time = sp.Symbol(free_name(geodesic.time.name, self.names), real=True)
@@ -139,13 +191,81 @@ class GeometryFunctions:
                 self._from_here(geodesic.explicit(), geodesic, time),
                 f"Geodesic from a point along xi in closed form, for {which}.",
             )
-        sources["geodesic"] = render_geodesic(self._metric, geodesic, point, xi, self.axes)
+        sources["geodesic"] = render_geodesic(
+            self._metric, geodesic, point, xi, self.axes, self._log_velocities is not None
+        )
         return sources
+
+    def _taylor(self, point: DictArgument, xi: DictArgument) -> dict[str, str]:
+        """Whole polynomials of order 2 and 3 where log-velocities make them short, else the derivative of Γ."""
+        velocity = list(self._vector("xi_"))
+        if self._log_velocities is not None:
+            return {
+                name: self._cheapest(
+                    name,
+                    (point, xi),
+                    [self._tangent_result(form) for form in self._log_velocities.taylor(velocity, order)],
+                    f"Taylor polynomial of order {order} of the geodesic along xi, at t = 1.",
+                )
+                for order, name in TAYLOR_NAMES.items()
+            }
+        rate = christoffel_rate(
+            self.geometry.christoffel_form(velocity),
+            tuple(self._vector("")),
+            velocity,
+            tuple(self._vector("acceleration_")),
+        )
+        return {
+            "_christoffel_rate": self._render(
+                "_christoffel_rate",
+                (point, xi, self.tangent("acceleration")),
+                self._tangent_result(rate),
+                "d/dt Γ(γ', γ') along a curve γ from the point, with γ' = xi and γ'' = acceleration.",
+            )
+        }
 
     def _from_here(self, curve: Mapping[sp.Symbol, sp.Expr], geodesic: Geodesic, time: sp.Symbol) -> dict[str, sp.Expr]:
         """The curve with the starting values written as the point's own symbols, the time as one that differs."""
-        here = {initial: symbol for symbol, initial in geodesic.initial.items()} | {geodesic.time: time}
+        here = self._here(geodesic.initial) | {geodesic.time: time}
         return {str(symbol): expression.xreplace(here) for symbol, expression in curve.items()}
+
+    def exponential(self) -> str:
+        exponential = self.geometry.exponential()
+        here = self._here(exponential.initial)
+        left = " or ".join(f"{condition.xreplace(here)} < 0" for condition in exponential.positive)
+        returns = "dict with the keys and shapes of point"
+        returns += ", for horizontal xi" if exponential.kind == "horizontal" else ""
+        returns += f"; nan where {left}, as the geodesic leaves the domain before t = 1." if left else "."
+        return self._render(
+            "exponential",
+            (self.point(), self.tangent("xi")),
+            {str(symbol): value.xreplace(here) for symbol, value in exponential.image.items()},
+            f"Exponential map of the {self._metric} metric: the geodesic along xi at t = 1.",
+            returns=returns,
+        )
+
+    def logarithm(self) -> str:
+        logarithm = self.geometry.logarithm()
+        here = self._here(logarithm.initial)
+        returns = "dict with the keys and shapes of point: " + (
+            "the xi with exponential(point, xi) = other."
+            if logarithm.kind == "all"
+            else "the horizontal xi for which exponential(point, xi) has the predictor of other, and so lies in its "
+            "orbit, up to signs."
+        )
+        needed = ", ".join(f"{condition.xreplace(here)} > 0" for condition in logarithm.positive)
+        returns += f" It exists where {needed}; elsewhere the result means nothing." if needed else ""
+        return self._render(
+            "logarithm",
+            (self.point(), self.tangent("other")),
+            {str(symbol): value.xreplace(here) for symbol, value in logarithm.tangent.items()},
+            f"Logarithm of the {self._metric} metric: the tangent along which a geodesic leads to other.",
+            returns=returns,
+        )
+
+    def _here(self, initial: Mapping[sp.Symbol, sp.Symbol]) -> dict[sp.Symbol, sp.Symbol]:
+        """Starting values as the point's own symbols."""
+        return {start: symbol for symbol, start in initial.items()}
 
     def check_domain(self) -> dict[str, str]:
         conditions = [factor for factor in self.geometry.domain_conditions if factor.is_zero is not False]
@@ -166,6 +286,17 @@ class GeometryFunctions:
     def _metric(self) -> str:
         return str(self.geometry.name)
 
+    def _cheapest(
+        self,
+        name: str,
+        arguments: tuple[Argument, ...],
+        forms: Sequence[sp.Expr | Mapping[str, sp.Expr]],
+        summary: str,
+        summed: bool = False,
+    ) -> str:
+        """The function from that one of several equal forms which passes over its tensors least often."""
+        return min((self._render(name, arguments, form, summary, summed) for form in forms), key=count_passes)
+
     def _render(
         self,
         name: str,
@@ -174,8 +305,9 @@ class GeometryFunctions:
         summary: str,
         summed: bool = False,
         source: str = "",
+        returns: str = "",
     ) -> str:
         is_tangent = isinstance(results, Mapping)
-        returns = "dict with the keys and shapes of point." if is_tangent else f"tensor {shape_text(())}."
+        returns = returns or ("dict with the keys and shapes of point." if is_tangent else f"tensor {shape_text(())}.")
         sum_axes = self.axes if summed else 0
         return TorchFunction(name, arguments, results, summary, sum_axes, returns, source).render()

@@ -14,11 +14,12 @@ from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.function import TorchFunction
 from symtheory.codegen.layout import fold_statement
 from symtheory.codegen.naming import Names
+from symtheory.codegen.node_source import node_source
 from symtheory.codegen.site_source import times_matrix, times_numbers
 from symtheory.codegen.statements import Statements, function_source, point_entry, point_tensors
 from symtheory.errors import CodegenError, DerivationError
 from symtheory.graph.node import Node
-from symtheory.graph.operations.leaf import Constant, Parameter
+from symtheory.graph.operations.leaf import Constant
 from symtheory.graph.shapes import Shape
 from symtheory.graph.subgraph import nodes_below
 from symtheory.graph.symbol_names import free_name
@@ -162,7 +163,7 @@ def _act_lines(factor: Factor, body: Statements) -> None:
     elif isinstance(factor, Translation):
         # The shift first sees the parameters as they are: what makes up for it does not depend on what it moves.
         moved = body.parameters[factor.parameter]
-        changes = {name: _node_source(node, body, factor.leaf, g) for name, node in factor.compensation.items()}
+        changes = {name: node_source(node, body, factor.leaf, g) for name, node in factor.compensation.items()}
         body.assign(moved, f"{moved} + {g}")
         for name, change in changes.items():
             body.assign(body.parameters[name], f"{body.parameters[name]} + {change}")
@@ -170,21 +171,6 @@ def _act_lines(factor: Factor, body: Statements) -> None:
         raise CodegenError(
             f"factor '{factor.name}' acts on single coordinates, and others do not: act on arrays instead"
         )
-
-
-def _node_source(root: Node, body: Statements, shift: Node, g: str) -> str:
-    """Source of a node made of parameters, constants and the leaf that stands for the shift, which g holds."""
-    if root.operation == shift.operation:
-        return g
-    if isinstance(root.operation, Constant):
-        return root.operation.identifier
-    if isinstance(root.operation, Parameter):
-        return body.read(root.operation.identifier)
-    operands = [_node_source(operand, body, shift, g) for operand in root.operands]
-    source = root.operation.torch(operands, [operand.shape for operand in root.operands])
-    if not operands:
-        return source
-    return body.assign(body.names.unique(f"shifted_{root.operation.name}"), source)
 
 
 def _elementwise(

@@ -15,6 +15,9 @@ from symtheory.codegen.paragraph import fold_paragraph
 from symtheory.graph.shapes import Shape, show
 from symtheory.parametrization import Parametrization
 
+DOMAIN = {"_domain_factors", "_eigenvalues"}
+"""Functions that only metrics with a domain have."""
+
 
 def render_header(
     parametrization: Parametrization, metric: str | None, sources: Mapping[str, str], omitted: Mapping[str, str]
@@ -34,7 +37,7 @@ def render_header(
             "A point is dict[str, Tensor] with leaves (*batch, *shape); a tangent has the same keys. Everything is "
             "dimensionless and follows the dtype and device of its tensors."
         ),
-        *_metric_lines(metric, "_domain_factors" in sources),
+        *_metric_lines(metric, bool(DOMAIN & sources.keys())),
         *_omitted_lines(omitted),
         "",
         f"SymPy {sp.__version__}; declaration {parametrization.declaration_hash}.",

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 from symtheory.geometry.christoffel_symbols import ChristoffelSymbols
 from symtheory.geometry.curvature import Curvature
 from symtheory.geometry.elementwise_geometry import ElementwiseGeometry
+from symtheory.geometry.explicit_geometry import ExplicitGeometry
 from symtheory.geometry.geodesic import Geodesic
-from symtheory.geometry.metrics import METRICS, Metric, MetricFamily
+from symtheory.geometry.matrix.matrix_geometry import MatrixGeometry
+from symtheory.geometry.metrics import (
+    METRICS,
+    Fisher,
+    GaussNewton,
+    Metric,
+    MetricFamily,
+    Relaxed,
+    TraceMetric,
+    WeightedSum,
+)
 from symtheory.symmetry.weight_coordinates import WeightCoordinates, weight_coordinates
 
 if TYPE_CHECKING:
@@ -28,10 +39,17 @@ __all__ = [
     "ChristoffelSymbols",
     "Curvature",
     "ElementwiseGeometry",
+    "ExplicitGeometry",
+    "Fisher",
+    "GaussNewton",
     "Geodesic",
+    "MatrixGeometry",
     "Metric",
     "MetricFamily",
+    "Relaxed",
+    "TraceMetric",
     "WeightCoordinates",
+    "WeightedSum",
     "geometry",
     "weight_coordinates",
 ]

@@ -13,8 +13,10 @@ from symtheory.errors import MetricError
 from symtheory.geometry.christoffel_symbols import ChristoffelSymbols
 from symtheory.geometry.curvature import Curvature, curvature
 from symtheory.geometry.domain import check_domain, domain_conditions
+from symtheory.geometry.exponential_map import ExponentialMap
 from symtheory.geometry.geodesic import Geodesic, velocity_symbols
 from symtheory.geometry.geodesic_solver import solve_geodesic
+from symtheory.geometry.logarithm_map import LogarithmMap, solve_logarithm
 from symtheory.geometry.metrics import MetricFamily, find_metric
 from symtheory.geometry.vanishes import vanishes
 
@@ -117,6 +119,21 @@ class ElementwiseGeometry:
         Raises MetricError when the metric is singular.
         """
         return solve_geodesic(self, horizontal)
+
+    def exponential(self, horizontal: bool = False) -> ExponentialMap:
+        """exp_θ(ξ) = γ(1) in closed form: for all tangents if there is one, else for horizontal ones.
+
+        With `horizontal`, only the closed form of horizontal geodesics is looked for.
+        Raises MetricError when the metric is singular, and DerivationError when no closed form is known.
+        """
+        return ExponentialMap.of(self.geodesic(horizontal))
+
+    def logarithm(self, horizontal: bool = False) -> LogarithmMap:
+        """The inverse of `exponential`: the tangent ξ with exp_θ(ξ) = θ'; on a quotient, in the orbit of θ'.
+
+        Raises MetricError when the metric is singular, and DerivationError, saying why, when no closed form is known.
+        """
+        return solve_logarithm(self, horizontal)
 
     def curvature(self) -> Curvature:
         """Riemann tensor, Ricci tensor and scalar curvature. Raises MetricError when the metric is singular."""

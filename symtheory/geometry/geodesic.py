@@ -10,7 +10,7 @@ import sympy as sp
 
 from symtheory.errors import DerivationError
 from symtheory.geometry.christoffel_symbols import ChristoffelSymbols
-from symtheory.graph.symbol_names import prefixed_names
+from symtheory.graph.symbol_names import free_name, prefixed_names
 
 
 def initial_symbols(coordinates: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Symbol]:
@@ -22,6 +22,12 @@ def velocity_symbols(coordinates: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Sym
     """Velocities {u: xi_u}, real. Raises DeclarationError when a coordinate itself is called xi_u."""
     names = prefixed_names("xi_", [symbol.name for symbol in coordinates], "velocity")
     return {symbol: sp.Symbol(names[symbol.name], real=True) for symbol in coordinates}
+
+
+def target_symbols(coordinates: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Symbol]:
+    """Another point {u: other_u}, real; with underscores appended where a coordinate itself is called so."""
+    taken = {symbol.name for symbol in coordinates}
+    return {symbol: sp.Symbol(free_name(f"other_{symbol.name}", taken), real=True) for symbol in coordinates}
 
 
 TIME = sp.Symbol("t", real=True)

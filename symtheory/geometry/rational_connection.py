@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import comb
+from math import comb, prod
 from typing import Any
 
 import sympy as sp
@@ -28,8 +28,10 @@ Polynomials = dict[tuple[int, int, int], Any]
 # Beyond this many terms in a determinant the symbols stay short only as products: they are left unexpanded.
 EXPANDED_TERMS = 300
 
-# Beyond this many possible monomials in a determinant even computing it in the ring costs more than it is worth.
+# Beyond this many possible monomials in a determinant, and products in its expansion, even computing it in the ring
+# costs more than it is worth.
 POSSIBLE_TERMS = 10_000
+POSSIBLE_PRODUCTS = 500_000
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ def rational_connection(entries: Entries, coordinates: Sequence[sp.Symbol]) -> S
     values = dict(zip(entries, elements, strict=True))
     groups = connected_components(len(coordinates), entries)
     cleared = [_clear_denominators(field, members, values) for members in groups]
-    possible = (_possible_terms(cleared[place][0], len(members)) for place, members in enumerate(groups))
-    if max(possible) > POSSIBLE_TERMS:
+    if any(_may_be_long(own[0], members) for members, own in zip(groups, cleared, strict=True)):
         return None
     components = [
         _component(field, members, polynomials, denominator, coordinates)
@@ -94,11 +95,15 @@ def _clear_denominators(
     return {key: value.numer * denominator.exquo(value.denom) for key, value in own.items()}, denominator
 
 
-def _possible_terms(polynomials: dict[tuple[int, int], Any], size: int) -> int:
-    """How many monomials the determinant of a component could have, from its degree and its number of variables."""
+def _may_be_long(polynomials: dict[tuple[int, int], Any], members: tuple[int, ...]) -> bool:
+    """Whether neither the degree nor the number of products in its expansion bounds the determinant of a component."""
     used = {place for value in polynomials.values() for exponents in value for place, e in enumerate(exponents) if e}
-    degree = size * max((sum(exponents) for value in polynomials.values() for exponents in value), default=0)
-    return comb(degree + len(used), len(used))
+    degree = len(members) * max((sum(exponents) for value in polynomials.values() for exponents in value), default=0)
+    in_row = dict.fromkeys(members, 0)
+    for (i, j), value in polynomials.items():
+        for row in {i, j}:
+            in_row[row] += len(value)
+    return comb(degree + len(used), len(used)) > POSSIBLE_TERMS and prod(in_row.values()) > POSSIBLE_PRODUCTS
 
 
 def _component(
@@ -117,7 +122,25 @@ def _component(
     if not determinant:
         raise singular_block(coordinates[index] for index in members)
     inverse = {(i, j): adjugate[place[i]][place[j]] for i in members for j in members}
-    return _Component(members, entries, inverse, factored(determinant), factored(denominator))
+    inverse, divisor = _lowest_terms(inverse, factored(determinant))
+    return _Component(members, entries, inverse, divisor, factored(denominator))
+
+
+def _lowest_terms(
+    adjugate: dict[tuple[int, int], Any], determinant: Factored
+) -> tuple[dict[tuple[int, int], Any], Factored]:
+    """Adjugate and determinant without the factors that they share: those of a metric of inverses are many."""
+    powers = dict(determinant.powers)
+    polynomial = determinant.polynomial
+    for factor in determinant.powers:
+        while powers[factor]:
+            divided = {key: value.div(factor) for key, value in adjugate.items()}
+            if any(remainder for _, remainder in divided.values()):
+                break
+            adjugate = {key: quotient for key, (quotient, _) in divided.items()}
+            polynomial = polynomial.exquo(factor)
+            powers[factor] -= 1
+    return adjugate, Factored(polynomial, determinant.constant, powers)
 
 
 def _first_kind_numerators(field: Any, components: list[_Component], coordinates: Sequence[sp.Symbol]) -> Polynomials:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import sympy as sp
 
+from symtheory.geometry.matrix.families import covariant_blocks
 from symtheory.geometry.metrics.diagonal_in_weights import diagonal_in_weights
 from symtheory.geometry.metrics.metric_family import MetricFamily
 from symtheory.geometry.metrics.metric_weights import metric_weights
 
 if TYPE_CHECKING:
+    from symtheory.geometry.matrix.block_metric import BlockMetric
+    from symtheory.geometry.matrix.model import MatrixModel
     from symtheory.graph.elementwise import ElementwiseModel
 
 
@@ -29,3 +32,7 @@ class Invariant(MetricFamily):
         """
         weights = metric_weights(model, self.name)
         return diagonal_in_weights(weights, [p**-2 for p in weights.of(model.coordinates)])
+
+    def blocks(self, model: MatrixModel) -> BlockMetric:
+        """Every side that a group moves, weighted by the inverse of the parameter's own Gram matrix along it."""
+        return covariant_blocks(model, self.name, own_first=True)

@@ -1,4 +1,4 @@
-"""What every metric can do: give its matrix on an elementwise model."""
+"""What every metric can do: give itself on one coordinate, or on matrices."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import sympy as sp
 
+from symtheory.errors import MetricError
+
 if TYPE_CHECKING:
+    from symtheory.geometry.matrix.block_metric import BlockMetric
+    from symtheory.geometry.matrix.model import MatrixModel
     from symtheory.graph.elementwise import ElementwiseModel
 
 
 class MetricFamily(ABC):
-    """A rule that gives one metric per elementwise model; `name` is how users ask for it."""
+    """A rule that gives one metric per model; `name` is how users ask for it."""
 
     name: str
 
@@ -22,3 +26,10 @@ class MetricFamily(ABC):
 
         Raises MetricError where the model has no such metric.
         """
+
+    def blocks(self, model: MatrixModel) -> BlockMetric:
+        """The metric on matrices, as one product on either side of every parameter's tangent.
+
+        Raises MetricError where the model has no such metric.
+        """
+        raise MetricError(f"the {self.name} metric is not a trace form: choose euclidean, invariant or mixed")

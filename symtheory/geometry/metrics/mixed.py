@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import sympy as sp
 
+from symtheory.geometry.matrix.families import covariant_blocks
 from symtheory.geometry.metrics.diagonal_in_weights import diagonal_in_weights
 from symtheory.geometry.metrics.metric_family import MetricFamily
 from symtheory.geometry.metrics.metric_weights import metric_weights
 
 if TYPE_CHECKING:
+    from symtheory.geometry.matrix.block_metric import BlockMetric
+    from symtheory.geometry.matrix.model import MatrixModel
     from symtheory.graph.elementwise import ElementwiseModel
 
 
@@ -32,3 +35,7 @@ class Mixed(MetricFamily):
         # θ = M^{-1} p, so the derivatives along p are M^{-T} times those along θ.
         along_weights = weights.matrix.inv().T * gradient
         return diagonal_in_weights(weights, [sp.factor(slope) ** 2 for slope in along_weights])
+
+    def blocks(self, model: MatrixModel) -> BlockMetric:
+        """Every side that a group moves, weighted by the Gram matrix of what is moved the opposite way."""
+        return covariant_blocks(model, self.name, own_first=False)

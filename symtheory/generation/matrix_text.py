@@ -1,0 +1,310 @@
+"""Torch functions that are the same for every geometry of matrices, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+REQUIRE_ALIKE = '''\
+def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:
+    """Refuse a tangent that lacks a parameter of the point, or has another shape than declared."""
+    for key, shape in PARAMETERS.items():
+        for name, tensors in (("point", point), ("tangent", tangent)):
+            if key not in tensors:
+                raise ValueError(
+                    f"the {name} has no entry '{key}': it needs {', '.join(PARAMETERS)}"
+                )
+        wanted, found = (
+            tensors[key].shape[-len(shape) :] if shape else () for tensors in (point, tangent)
+        )
+        if tangent[key].ndim < len(shape) or wanted != found:
+            raise ValueError(
+                f"the tangent's '{key}' is {tuple(tangent[key].shape)} and the point's is "
+                f"{tuple(point[key].shape)}: give it the same {len(shape)} last axes"
+            )
+'''
+
+GRAM = '''\
+def _gram(x: Tensor) -> Tensor:
+    """xᵀ x. On the CPU, of the two blocks off the diagonal only one is multiplied out."""
+    half = x.shape[-1] // 2
+    if half < 16 or x.is_cuda:
+        return x.mT @ x
+    first, second = x[..., :half], x[..., half:]
+    lower = second.mT @ x
+    upper = torch.cat((first.mT @ first, lower[..., :half].mT), -1)
+    return torch.cat((upper, lower), -2)
+'''
+
+INVERSE = '''\
+def _inverse(matrix: Tensor) -> Tensor:
+    """Inverse L⁻ᵀ L⁻¹ of a positive definite matrix, L its Cholesky factor; nan where it is not.
+
+    torch.cholesky_inverse is faster still, but its forward derivative is wrong in torch 2.13.
+    """
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    root = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return torch.where((info == 0)[..., None, None], root.mT @ root, torch.nan)
+'''
+
+ADD_PRODUCTS = '''\
+def _add_products(x: Tensor, a: Tensor, y: Tensor, b: Tensor, factor: float) -> Tensor:
+    """x a + factor · y b. The second product is added into the first where that is one call."""
+    total = x @ a
+    if torch.compiler.is_compiling() or not total.ndim == y.ndim == b.ndim == 3:
+        return total + factor * (y @ b)
+    try:
+        return total.baddbmm_(y, b, alpha=factor)
+    except RuntimeError:  # batch axes that broadcast, or torch.func.vmap over some tensors alone
+        return total + factor * (y @ b)
+'''
+
+HELPERS = {
+    "_require_alike": REQUIRE_ALIKE,
+    "_gram": GRAM,
+    "_inverse": INVERSE,
+    "_add_products": ADD_PRODUCTS,
+}
+"""Private functions that the others call, by name."""
+
+NORM = '''\
+def norm(point: dict[str, Tensor], xi: dict[str, Tensor]) -> Tensor:
+    """Length of a tangent, sqrt(inner(point, xi, xi)), in the {metric} metric; shape (*batch)."""
+    return inner(point, xi, xi).sqrt()
+'''
+
+CHRISTOFFEL_RATE = '''\
+def _christoffel_rate(
+    point: dict[str, Tensor], xi: dict[str, Tensor], acceleration: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """d/dt Γ(γ', γ') along a curve γ from the point, with γ' = xi and γ'' = acceleration."""
+    return torch.func.jvp(christoffel_form, (point, xi), (xi, acceleration))[1]
+'''
+
+HESSIAN = '''\
+def riemannian_hessian(
+    function: Callable[[dict[str, Tensor]], Tensor],
+    point: dict[str, Tensor],
+    xi: dict[str, Tensor],
+    zeta: dict[str, Tensor],
+) -> Tensor:
+    """Hessian of a function in the {metric} metric, ∇²f(xi, zeta) − df(Γ(xi, zeta)).
+
+    For horizontal xi and zeta and a function that is constant along orbits this is the Hessian on
+    the quotient. A single point, without batch axes.
+
+    Args:
+        function: differentiable, takes a point and returns a tensor ``()``.
+        point, xi, zeta: dicts with the parameters of the declaration, without batch axes.
+    Returns:
+        tensor ``()``.
+    """
+
+    def slope(at: dict[str, Tensor]) -> Tensor:
+        return torch.func.jvp(function, (at,), (zeta,))[1]
+
+    plus, minus = (
+        christoffel_form(point, {{key: xi[key] + sign * zeta[key] for key in PARAMETERS}})
+        for sign in (1, -1)
+    )
+    # Γ(xi, zeta) = (Γ(xi + zeta, xi + zeta) − Γ(xi − zeta, xi − zeta)) / 4
+    mixed = {{key: (plus[key] - minus[key]) / 4 for key in PARAMETERS}}
+    return (
+        torch.func.jvp(slope, (point,), (xi,))[1]
+        - torch.func.jvp(function, (point,), (mixed,))[1]
+    )
+'''
+
+HESSIAN_TRACE = '''\
+def hessian_trace(
+    function: Callable[[dict[str, Tensor]], Tensor], point: dict[str, Tensor]
+) -> Tensor:
+    """Trace of the function's Hessian on the quotient, in the {metric} metric.
+
+    Sums ``riemannian_hessian(P e, e♯)`` over the coordinate directions e, with e♯ their duals and P
+    the horizontal projection: one Hessian product for every parameter, so for small models.
+
+    Args:
+        function: differentiable, takes a point and returns a tensor ``()``; constant along orbits.
+        point: dict with the parameters of the declaration, without batch axes.
+    Returns:
+        tensor ``()``.
+    """
+    total = point[next(iter(PARAMETERS))].new_zeros(())
+    for key in PARAMETERS:
+        zeros = {{name: torch.zeros_like(point[name]) for name in PARAMETERS}}
+        basis = torch.eye(point[key].numel(), dtype=point[key].dtype, device=point[key].device)
+
+        def along(direction: Tensor, key: str = key, zeros: dict[str, Tensor] = zeros) -> Tensor:
+            unit = {{**zeros, key: direction.reshape(point[key].shape)}}
+            first = project_horizontal(point, unit)
+            return riemannian_hessian(function, point, first, sharp(point, unit))
+
+        total = total + torch.func.vmap(along)(basis).sum()
+    return total
+'''
+
+CONJUGATE_GRADIENTS = '''\
+def _solve_gram(point: dict[str, Tensor], xi: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The Lie algebra element a whose field has the same products with all vertical fields as xi.
+
+    Conjugate gradients, preconditioned factor by factor, with a fixed number of steps
+    (SOLVER_STEPS) so that torch.func and torch.compile can trace it. Once what is left is rounding,
+    measured by the length of xi, nothing changes any more.
+    """
+
+    def dot(a: dict[str, Tensor], b: dict[str, Tensor]) -> Tensor:
+        return sum(
+            (a[key] * b[key]).flatten(-axes).sum(-1) if axes else a[key] * b[key]
+            for key, axes in ALGEBRA_AXES.items()
+        )
+
+    def shifted(a: dict[str, Tensor], number: Tensor, b: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            key: a[key] + number[(..., *[None] * axes)] * b[key]
+            for key, axes in ALGEBRA_AXES.items()
+        }
+
+    def ratio(top: Tensor, bottom: Tensor) -> Tensor:
+        # Once the residual is zero to rounding, steps have length zero.
+        tiny = torch.finfo(bottom.dtype).tiny
+        return torch.where(bottom > tiny, top / bottom.clamp(min=tiny), 0.0)
+
+    covector = {flat}(point, xi)
+    squares = {key: covector[key] * xi[key] for key in PARAMETERS}
+    square = sum(
+        squares[key].flatten(-len(shape)).sum(-1) if shape else squares[key]
+        for key, shape in PARAMETERS.items()
+    )
+    smallest = (16 * torch.finfo(square.dtype).eps) ** 2 * square
+    residual = _moment(point, covector)
+    solution = {key: torch.zeros_like(value) for key, value in residual.items()}
+    direction = _precondition(point, residual)
+    size = dot(residual, direction)
+    for _ in range(SOLVER_STEPS):
+        image = _moment(point, {flat}(point, _vertical(point, direction)))
+        active = size > smallest
+        step = torch.where(active, ratio(size, dot(direction, image)), 0.0)
+        solution = shifted(solution, step, direction)
+        residual = shifted(residual, -step, image)
+        preconditioned = _precondition(point, residual)
+        next_size = dot(residual, preconditioned)
+        weight = torch.where(active, ratio(next_size, size), 0.0)
+        direction = shifted(preconditioned, weight, direction)
+        size = next_size
+    return solution
+'''
+
+GEODESIC = '''\
+def geodesic(
+    point: dict[str, Tensor],
+    xi: dict[str, Tensor],
+    t: float | Tensor = 1.0,
+    order: int = 2,
+) -> dict[str, Tensor]:
+    """Geodesic of the {metric} metric at time t, from a point with velocity xi.
+
+    Solves γ'' = −Γ(γ', γ') by a Taylor polynomial in t; of order 2 it is::
+
+        point + t*xi - t**2/2*christoffel_form(point, xi)
+
+    Orders 1 and 2 are retractions: they agree with the geodesic in value and velocity at t = 0,
+    order 2 in acceleration too. No closed form is known for this metric.
+
+    Args:
+        point: dict with the parameters of the declaration.
+        xi: dict with the keys and shapes of point.
+        t: number, or tensor ``(*batch)``.
+        order: 1, 2 or 3.
+    Returns:
+        dict with the keys and shapes of point.
+    Raises:
+        ValueError: another order.
+
+    Source: {source}.
+    """
+    _require_alike(point, xi)
+    if order not in (1, 2, 3):
+        raise ValueError(f"order {{order!r}} is not available: choose 1, 2 or 3")
+    like = xi[next(iter(PARAMETERS))]
+    time = torch.as_tensor(t, dtype=like.dtype, device=like.device)
+    times = {{key: time[(..., *[None] * len(shape))] for key, shape in PARAMETERS.items()}}
+    curve = {{key: point[key] + times[key] * xi[key] for key in PARAMETERS}}
+    if order == 1:
+        return curve
+    form = christoffel_form(point, xi)
+    curve = {{key: curve[key] - times[key] ** 2 / 2 * form[key] for key in PARAMETERS}}
+    if order == 2:
+        return curve
+    rate = _christoffel_rate(point, xi, {{key: -form[key] for key in PARAMETERS}})
+    return {{key: curve[key] - times[key] ** 3 / 6 * rate[key] for key in PARAMETERS}}
+'''
+
+CHECK_DOMAIN = '''\
+def check_domain(point: dict[str, Tensor]) -> None:
+    """Refuse a point where a matrix that the {metric} metric inverts is singular to rounding.
+
+    These are::
+
+        {names}
+
+    The other functions do not check, so that torch.func and torch.compile can trace them: there
+    they may raise torch's own error or return inf or nan. This one looks at values, so call it
+    outside of such transforms.
+
+    Args:
+        point: dict with the parameters of the declaration.
+    Raises:
+        ValueError: a matrix is singular; the message names it, where, and what to do.
+    """
+    for name, values in _eigenvalues(point).items():
+        smallest, largest = values.min(-1).values, values.max(-1).values
+        floor = values.shape[-1] * torch.finfo(values.dtype).eps * largest
+        singular = (~(smallest > floor)).nonzero()
+        if len(singular):
+            index = tuple(singular[0].tolist())
+            where = f" at index {{index}}" if index else ""
+            raise ValueError(
+                f"{{name}} has eigenvalues from {{smallest[index]:.3g}} to "
+                f"{{largest[index]:.3g}}{{where}}: "
+                "outside the domain of the {metric} metric; move the point to where its "
+                "parameters have full rank, or choose smaller inner sizes"
+            )
+'''
+
+RELAXATION_EFFECT = '''\
+def relaxation_effect(point: dict[str, Tensor]) -> dict[str, Tensor]:
+    """By how much, relative to one, the relaxation can change a squared length, weight by weight.
+
+    A weight K with eigenvalues λ has become K + ε mean(λ) with ε = {epsilon}: this is
+    ε mean(λ) / min(λ), infinite where K has lost rank and the exact metric does not exist.
+
+    Args:
+        point: dict with the parameters of the declaration.
+    Returns:
+        dict with a tensor ``(*batch)`` for every weight, by its formula.
+    """
+    return {{
+        name: {epsilon} * values.mean(-1) / values.min(-1).values.clamp(min=0)
+        for name, values in _exact_eigenvalues(point).items()
+    }}
+'''
+
+NO_DOMAIN = '''\
+def check_domain(point: dict[str, Tensor]) -> None:
+    """Nothing to check: the {metric} metric is defined at every point."""
+'''
+
+PROJECTION_NOTE = (
+    "Subtracts the field of the Lie algebra element whose field has the same inner products with all vertical tangents "
+    "as xi. Gram matrices square the condition number, so they are taken and solved in float64."
+)
+ITERATION_NOTE = (
+    "Subtracts the field of the Lie algebra element whose field has the same inner products with all vertical tangents "
+    "as xi, found in float64 by SOLVER_STEPS steps of conjugate gradients."
+)
+
+
+def helpers_called(sources: Mapping[str, str]) -> dict[str, str]:
+    """The private functions that some sources call."""
+    return {name: text for name, text in HELPERS.items() if any(f"{name}(" in source for source in sources.values())}

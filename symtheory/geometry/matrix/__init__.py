@@ -1,0 +1,1 @@
+"""Geometry of parametrizations made of matrices: trace forms, at symbolic size."""
