@@ -347,7 +347,7 @@ def constants(parametrization: st.Parametrization) -> Arrays:
 
 
 def algebra_basis(factor: Factor) -> list[np.ndarray]:
-    """A basis of a factor's Lie algebra, in the form that ``Factor.field`` takes; may have more elements than needed."""
+    """A basis of a factor's Lie algebra, in the form that ``Factor.field`` takes; or more than a basis."""
     shape = tuple(int(size) for size in factor.element_shape)
     if isinstance(factor, EdgeGroup) and factor.algebra != "GL":
         size = shape[-1]

@@ -263,7 +263,6 @@ BREAKS = [
     ("hessian_trace_is_constant_on_orbits", "hessian_trace", "sharp(point, unit)", "unit"),
     ("hessian_follows_geodesics", "riemannian_hessian", "minus[key]) / 4", "minus[key]) / 2"),
     ("hessian_follows_geodesics", "geodesic", "times[key] ** 2 / 2", "times[key] ** 2 / 3"),
-    ("hessian_trace_is_constant_on_orbits", "hessian_trace", "project_horizontal(point, unit)", "unit"),
     ("generated_equals_symbolic", "inner", "(gram_H * (zeta", "(gram_G * (zeta"),
     ("generated_equals_symbolic", "christoffel_form", "_gram(xi_G)", "2 * _gram(xi_G)"),
 ]
@@ -298,7 +297,7 @@ def test_each_order_of_the_taylor_polynomial_has_its_slope(order: int, old: str,
     wrong = broken(made, "geodesic", old, new)
     for other in range(1, order):
         taylor(other)(wrong, *arguments(wide()))
-    with refused("geodesic_has_taylor_slope", f"order {order}", f"slope {order}.", f"{order + 1} is due"):
+    with refused("geodesic_has_taylor_slope", f"order {order}", "slope", f"{order + 1} is due"):
         taylor(order)(wrong, *arguments(wide()))
 
 
@@ -338,7 +337,7 @@ def test_what_is_no_module_is_refused() -> None:
     graph = wide()
     with pytest.raises(DeclarationError, match="a generated module or a Parametrization, not int"):
         metric_is_positive(3, point_of(graph))  # type: ignore[arg-type]
-    with pytest.raises(DeclarationError, match="size 'n' of 'low_rank' is unbound"):
+    with pytest.raises(DeclarationError, match=r"size 'h' of parameter 'G' .* is unbound"):
         metric_is_positive(catalog.load("low_rank"), point_of(graph))
     with pytest.raises(DeclarationError, match="has no project_horizontal: there is no continuous symmetry"):
         projection_is_idempotent(entry("tanh_net"), point_of(entry("tanh_net")), tangent_of(entry("tanh_net"), 1))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import sympy as sp
 from array_cases import Arrays, arrays
 from matrix_cases import (
     ALL_CASES,
@@ -121,21 +121,13 @@ def test_a_wrong_sign_in_the_connection_is_found():
     assert np.abs(derived_christoffel(own, wrong, point, xi) - own.christoffel(point, xi)).max() > 0.1
 
 
-def _has_numbers(name: str, metric: str) -> bool:
-    return not all(isinstance(s, sp.MatrixSymbol) for s in geometry(name, metric).connection.definitions)
-
-
-BILINEAR_CASES = [case for case in ALL_CASES if not _has_numbers(*case)]
-bilinear_cases = pytest.mark.parametrize(("name", "metric"), BILINEAR_CASES)
-
-
 def _bilinear(name: str, metric: str, point: np.ndarray, xi: np.ndarray, eta: np.ndarray) -> np.ndarray:
     own = dense(name, metric)
     values = own.point_values(point) | own.tangent_values(xi) | own.tangent_values(eta, "eta")
     return written_out(own, geometry(name, metric).christoffel(), values)
 
 
-@bilinear_cases
+@all_cases
 def test_bilinear_christoffel_form_is_symmetric_and_has_the_quadratic_one_on_its_diagonal(name, metric):
     own = dense(name, metric)
     point, xi, eta = own.random(1), own.random(2), own.random(3)
@@ -143,7 +135,7 @@ def test_bilinear_christoffel_form_is_symmetric_and_has_the_quadratic_one_on_its
     close(_bilinear(name, metric, point, xi, eta), _bilinear(name, metric, point, eta, xi))
 
 
-@bilinear_cases
+@all_cases
 def test_the_connection_is_metric(name, metric):
     """D_ζ⟨ξ, η⟩ = ⟨Γ(ζ, ξ), η⟩ + ⟨ξ, Γ(ζ, η)⟩ for constant ξ and η."""
     own = dense(name, metric)
@@ -329,10 +321,6 @@ def test_moments_are_the_inner_products_with_fields(name, metric):
             close(np.array([_paired(own, value, a, part) for a in algebra_basis(part.factor)]), expected)
 
 
-def _kinds(name: str) -> set[str]:
-    return {factor.kind for factor in declared(name).symmetries()}
-
-
 def _not_orthogonal(name: str, metric: str) -> set[tuple[str, str]]:
     """Pairs of factors whose cross Gram matrix is not zero at a random point."""
     own, space = dense(name, metric), geometry(name, metric).vertical_space
@@ -353,13 +341,7 @@ def test_factors_that_are_not_orthogonal_are_among_the_coupled_pairs(name, metri
     assert set(geometry(name, metric).vertical_space.coupled) >= _not_orthogonal(name, metric)
 
 
-# Without rotations that meet units that are rescaled.
-EXACTLY_COUPLED = [
-    case for case in ALL_CASES if not {"O", "O_fixing_ones"} & _kinds(case[0]) or "rescaling" not in _kinds(case[0])
-]
-
-
-@pytest.mark.parametrize(("name", "metric"), EXACTLY_COUPLED)
+@all_cases
 def test_coupled_pairs_are_those_whose_fields_are_not_orthogonal(name, metric):
     assert set(geometry(name, metric).vertical_space.coupled) == _not_orthogonal(name, metric)
 
@@ -446,8 +428,7 @@ def test_neighbouring_layers_are_coupled_and_others_are_not():
 
 def test_two_layers_are_a_product_of_low_rank():
     """W2 W1 with W2 = G and W1 = Hᵀ."""
-    pair, product = dense("chain2", "mixed"), declared("low_rank")
-    assert product is not None
+    pair = dense("chain2", "mixed")
     low_rank = catalog.load("low_rank").bind(n=4, m=5, h=2).geometry("mixed")
     own = Dense(low_rank.blocks, catalog.load("low_rank").bind(n=4, m=5, h=2))
     parts = {key: own.split(own.random(seed)) for seed, key in enumerate(("point", "xi"))}
@@ -460,12 +441,10 @@ def test_two_layers_are_a_product_of_low_rank():
 # -- Bad input ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("sizes", "gram"), (({"n": 2, "m": 4, "h": 3}, "G.T\\*G"), ({"n": 4, "m": 2, "h": 3}, "H.T\\*H"))
-)
+@pytest.mark.parametrize(("sizes", "gram"), (({"n": 2, "m": 4, "h": 3}, "G.T*G"), ({"n": 4, "m": 2, "h": 3}, "H.T*H")))
 @pytest.mark.parametrize("metric", QUOTIENT_METRICS)
 def test_an_inner_size_that_is_too_large_is_refused_with_the_gram_matrix(sizes, gram, metric):
-    with pytest.raises(MetricError, match=f"the {metric} metric is singular: {gram} is 3×3 and has rank 2"):
+    with pytest.raises(MetricError, match=re.escape(f"the {metric} metric is singular: {gram} is 3×3 and has rank 2")):
         catalog.load("low_rank").bind(**sizes).geometry(metric)
 
 
@@ -474,7 +453,7 @@ def test_the_euclidean_metric_takes_any_inner_size():
 
 
 def test_an_unknown_metric_is_refused_with_the_names_there_are():
-    with pytest.raises(MetricError, match="no metric is called 'mixd'.*mixed"):
+    with pytest.raises(MetricError, match=r"no metric is called 'mixd'.*mixed"):
         catalog.load("low_rank").geometry("mixd")
 
 
@@ -492,7 +471,7 @@ def test_two_convolutions_are_refused_with_the_kernel_that_three_axes_would_take
     x = st.input("x", channels, height, width)
     hidden = st.relu(st.conv(st.param("K1", c1, channels, s, s), x))
     top = st.relu(st.conv(st.param("K2", c2, c1, s, s), hidden)).sum(axis=(1, 2))
-    with pytest.raises(CalculusError, match="the group acts on 2 of the axes of 'K2'"):
+    with pytest.raises(CalculusError, match=r"the group acts on 2 .*axes of 'K2'"):
         st.Parametrization(st.param("V", k, c2) @ top, name="two_convolutions").geometry("mixed")
 
 

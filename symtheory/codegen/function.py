@@ -77,8 +77,9 @@ def render_imports(sources: Iterable[str]) -> str:
     texts = list(sources)
     uses_torch = any("torch." in source for source in texts)
     lines = ["from __future__ import annotations", ""]
-    if any("Callable[" in source for source in texts):
-        lines += ["from collections.abc import Callable", ""]
+    types = [name for name in ("Callable", "Sequence") if any(f"{name}[" in source for source in texts)]
+    if types:
+        lines += [f"from collections.abc import {', '.join(types)}", ""]
     if uses_torch:
         lines.append("import torch")
     return "\n".join([*lines, "from torch import Tensor"]) + "\n"

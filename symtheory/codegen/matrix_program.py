@@ -234,6 +234,9 @@ class MatrixProgram:
             return join_product([self.product(left), self.product(right)], [])
         if is_centring(left) or is_centring(right):
             other, axis = (right, -2) if is_centring(left) else (left, -1)
+            key = self._key(other)
+            if len(other) > 1 and key not in self._products:
+                self._name_product(key)  # it occurs twice below
             code = self.product(other)
             return Code(f"({code.at_least(Level.SUM)} - {code.at_least(Level.ATOM)}.mean({axis}, keepdim=True))")
         first, second = self.product(left), self.product(right)

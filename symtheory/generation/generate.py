@@ -45,7 +45,7 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
         assembly.attempt_all(_geometry_sources(parametrization, metric))
     except (CalculusError, SingularMetricError) as error:
         label = None
-        assembly.omitted |= dict.fromkeys(GeometryFunctions.wanted, str(error))
+        assembly.omitted |= dict.fromkeys(MatrixFunctions.functions, str(error))
     predictions = parametrization.predictions()
     for prediction in predictions.values():
         for function in prediction.torch_functions():

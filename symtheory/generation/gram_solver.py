@@ -16,6 +16,7 @@ from symtheory.matrix_calculus.polynomial import Letter, Polynomial, inverse, le
 from symtheory.matrix_calculus.symbols import SkewSymbol
 from symtheory.matrix_calculus.trace_form import TraceForm
 from symtheory.matrix_calculus.two_sided import TwoSidedOperator
+from symtheory.symmetry.edge_group import FIXING_ONES, EdgeGroup
 
 Side = Polynomial
 
@@ -41,7 +42,8 @@ def solve_gram(
         return _product(program, name, terms[0], moment, definitions)
     if TwoSidedOperator(terms).is_reciprocal:
         return _reciprocal(program, name, terms, moment)
-    return _sylvester(program, name, terms, moment, skew=isinstance(part.element, SkewSymbol))
+    skew = isinstance(part.element, SkewSymbol)
+    return _sylvester(program, name, terms, moment, skew=skew, fixes_ones=skew and _fixes_ones(part))
 
 
 def solve_sum(program: MatrixProgram, name: str, terms: Sequence[tuple[Side, Side]], right_side: Polynomial) -> str:
@@ -163,6 +165,7 @@ def _sylvester(
     moment: Polynomial,
     *,
     skew: bool,
+    fixes_ones: bool = False,
 ) -> str:
     """L₁ a R₁ + L₂ a R₂ = m: U with UᵀL₂U = 1, UᵀL₁U = Λ and V with VᵀR₁V = 1, VᵀR₂V = M make both diagonal."""
     (left1, right1), (left2, right2) = terms
@@ -186,7 +189,15 @@ def _sylvester(
     if not skew:
         return solution
     # Antisymmetric to rounding, and exactly so after this: iteration would let the rest grow.
-    return program.body.assign(solution, f"({solution} - {solution}.mT) / 2")
+    program.body.assign(solution, f"({solution} - {solution}.mT) / 2")
+    if fixes_ones:
+        program.body.assign(solution, f"{solution} - {solution}.mean(-1, keepdim=True)")
+        program.body.assign(solution, f"{solution} - {solution}.mean(-2, keepdim=True)")
+    return solution
+
+
+def _fixes_ones(part: VerticalPart) -> bool:
+    return isinstance(part.factor, EdgeGroup) and part.factor.algebra == FIXING_ONES
 
 
 def _shown(terms: tuple[tuple[Side, Side], ...], name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy as sp
 
+from symtheory.codegen.closure import closure_source
 from symtheory.codegen.matrix_program import Value
 from symtheory.codegen.view_source import from_matrices
 from symtheory.generation.gram_solver import solve_gram
@@ -64,10 +65,7 @@ class IterationFunctions:
         eta = self.setting.model.tangent("eta")
         values = {part.factor.name: moment_of_covector(part, eta) for part in self.parts}
         writer = self._writer({"eta": eta}, values.values())
-        results = {
-            name: writer.program.source(value, diagonal=_is_diagonal(part))
-            for part, (name, value) in zip(self.parts, values.items(), strict=True)
-        }
+        results = self._moment_sources(writer, values)
         return self._text(
             "_moment",
             "eta",
@@ -76,22 +74,53 @@ class IterationFunctions:
             results,
         )
 
-    def precondition(self) -> str:
+    def gram_operator(self) -> str:
+        """The moment of an element's field: field, covector and moment one after the other."""
+        model, blocks = self.setting.model, self.setting.geometry.blocks
+        fields = total_fields(self.parts)
+        chain = self.definitions.copy()
+        eta: dict[str, sp.MatrixSymbol] = {}
+        for name, value in fields.items():
+            field = chain.matrix(f"field_{name}", value)
+            eta[name] = chain.matrix(f"covector_{name}", blocks.blocks[name].lower(letter(field)))
+        moments = {part.factor.name: moment_of_covector(part, eta) for part in self.parts}
+        elements = {"algebra": {part.factor.name: part.element for part in self.parts}}
+        chain.taken |= set(model.views)
+        writer = self._writer({}, moments.values(), elements, chain)
+        summary = "The map of a Lie algebra element to the moment of its field."
+        return self._closure("_gram_operator", "algebra", summary, writer, self._moment_sources(writer, moments))
+
+    def preconditioner(self) -> str:
+        """Every factor's Gram operator inverted by itself."""
         symbols = {part.factor.name: _moment_symbol(part) for part in self.parts}
         grams = [value for part in self.parts for value in gram_values(part)]
-        writer = self._writer({}, grams, {"moment": symbols}, definitions=self.definitions.copy())
+        writer = self._writer({}, grams, {"moment": symbols}, self.definitions.copy())
         results = {}
         for part in self.parts:
             symbol = symbols[part.factor.name]
-            moment = letter(symbol) if isinstance(symbol, sp.MatrixSymbol) else TraceForm({})
             if isinstance(part.gram, TraceForm):
-                gram = writer.program.plain(part.gram)
-                results[part.factor.name] = f"{writer.program.variables[symbol]} / ({gram})"
+                gram = writer.program.assign(f"gram_{part.factor.name}", part.gram)
+                results[part.factor.name] = f"{writer.program.variables[symbol]} / {gram}"
+            elif isinstance(part.gram, Polynomial):
+                gram = writer.program.assign(f"gram_{part.factor.name}", part.gram, diagonal=True)
+                results[part.factor.name] = f"{writer.program.variables[symbol]} / {gram}"
             else:
-                results[part.factor.name] = solve_gram(writer.program, part, moment, writer.definitions)
-        return self._text(
-            "_precondition", "moment", "Every factor's Gram operator inverted by itself.", writer, results
-        )
+                results[part.factor.name] = solve_gram(writer.program, part, letter(symbol), writer.definitions)
+        summary = "Every factor's Gram operator inverted by itself."
+        return self._closure("_preconditioner", "moment", summary, writer, results)
+
+    def _moment_sources(self, writer: MatrixWriter, moments: Mapping[str, Value]) -> dict[str, str]:
+        return {
+            name: writer.program.source(value, diagonal=_is_diagonal(part))
+            for part, (name, value) in zip(self.parts, moments.items(), strict=True)
+        }
+
+    def _closure(self, name: str, argument: str, summary: str, writer: MatrixWriter, results: Mapping[str, str]) -> str:
+        named = {key: writer.body.assign(writer.body.names.unique(f"result_{key}"), v) for key, v in results.items()}
+        statements = list(writer.body.lines)
+        writer.body.lines.clear()
+        writer.body.return_entries(named)
+        return closure_source(name, argument, summary, statements, writer.body.lines)
 
     def _writer(
         self,

@@ -73,7 +73,7 @@ class LogVelocityForm:
             return None
         point = self.weights.point()
         b = [whole(v / x) for v, x in zip(self.weights.coordinates.of(xi), point, strict=True)]
-        denominator = sp.ilcm(*(entry.q for entry in constant))
+        denominator = sp.ilcm(1, *(entry.q for entry in constant))
         parts = [whole(whole(sp.Add(*map(sp.Mul, row, b))) / denominator) for row in (constant * denominator).tolist()]
         return self.weights.back([whole(x) * part for x, part in zip(point, parts, strict=True)])
 

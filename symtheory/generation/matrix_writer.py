@@ -65,9 +65,12 @@ class MatrixWriter:
         names = {name: self.body.names.unique(f"straight_{name}") for name in ("point", *self.tangents)}
         if takes_covector:
             (name,) = self.tangents
+            lines.append(f"    point, {name} = _aligned(point, {name})")
             lines.append(f"    {names['point']} = {STRAIGHTEN}(point)")
             lines.append(f"    ({names[name]},) = torch.func.vjp({BEND}, {names['point']})[1]({name})")
         else:
+            given = ", ".join(["point", *self.tangents])
+            lines.append(f"    {given} = _aligned({given})")
             for name in self.tangents:
                 lines.append(f"    {names['point']}, {names[name]} = torch.func.jvp({STRAIGHTEN}, (point,), ({name},))")
         self.sources = names
@@ -156,7 +159,8 @@ class MatrixWriter:
         (tangent,) = (self.sources[name] for name in self.tangents)
         value = self.body.names.unique("straight_result")
         self.body.lines.append(f"    {value} = {{")
-        self.body.lines += [f'        "{name}": {source},' for name, source in results.items()]
+        for name, source in results.items():
+            self.body.lines += fold_statement(f'"{name}": ', source, 2 * INDENT, ",")
         self.body.lines.append("    }")
         if covector:
             self.body.lines.append(f"    (result,) = torch.func.vjp({STRAIGHTEN}, point)[1]({value})")

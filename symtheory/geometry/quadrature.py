@@ -24,7 +24,8 @@ class Quadrature:
     @classmethod
     def of(cls, integrand: sp.Expr, variable: sp.Symbol) -> Quadrature | None:
         """The quadrature of an integrand, or None if SymPy finds no primitive of it."""
-        primitive = sp.integrate(integrand, variable)
+        # The heuristic Risch method can take minutes; what the other methods miss is left without closed form.
+        primitive = sp.integrate(integrand, variable, heurisch=False)
         return None if integrand.has(sp.Integral) or primitive.has(sp.Integral) else cls(integrand, primitive, variable)
 
     def curve(self, start: sp.Expr, slope: sp.Expr) -> sp.Expr | None:

@@ -67,6 +67,8 @@ def _size(size: Any, values: Mapping[Any, Any]) -> int:
     known: dict[Any, int] = {}
     for symbol, value in values.items():
         if isinstance(symbol, sp.MatrixSymbol):
+            if size in symbol.shape:
+                return int(np.shape(value)[-2:][list(symbol.shape).index(size)])
             known |= {s: n for s, n in zip(symbol.shape, np.shape(value)[-2:], strict=True) if isinstance(s, sp.Symbol)}
     return int(size.xreplace(known))
 

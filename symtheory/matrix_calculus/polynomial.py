@@ -79,22 +79,19 @@ def reduce_word(word: Iterable[Factor]) -> Word:
     """The word without K K⁻¹, with centrings applied once and commuting diagonal factors in one order."""
     reduced: list[Factor] = []
     for factor in word:
-        while True:
-            if reduced and _cancel(reduced[-1], factor):
-                reduced.pop()
-                break
-            if reduced and factor == reduced[-1] and isinstance(factor, Letter) and _is_centering(factor):
-                break
-            place = len(reduced)
-            while (
-                factor.is_diagonal and place and reduced[place - 1].is_diagonal and reduced[place - 1].key > factor.key
-            ):
-                place -= 1
-            if place < len(reduced) and place and _cancel(reduced[place - 1], factor):
-                del reduced[place - 1]
-            else:
-                reduced.insert(place, factor)
-            break
+        start = len(reduced)
+        while factor.is_diagonal and start and reduced[start - 1].is_diagonal:
+            start -= 1
+        undone = next((place for place in range(start, len(reduced)) if _cancel(reduced[place], factor)), None)
+        if undone is None and reduced and _cancel(reduced[-1], factor):
+            undone = len(reduced) - 1
+        if undone is not None:
+            del reduced[undone]
+        elif reduced and factor == reduced[-1] and isinstance(factor, Letter) and _is_centering(factor):
+            continue
+        else:
+            place = next((p for p in range(start, len(reduced)) if reduced[p].key > factor.key), len(reduced))
+            reduced.insert(place, factor)
     return tuple(reduced)
 
 
@@ -203,7 +200,7 @@ def _expression(word: Word, coefficient: sp.Expr, shape: tuple[Any, Any]) -> Any
 
 def transposed(word: Word) -> Word:
     """The word of the transpose."""
-    return tuple(factor.transpose() for factor in reversed(word))
+    return reduce_word(factor.transpose() for factor in reversed(word))
 
 
 def collect(terms: Iterable[tuple[Word, sp.Expr]], shape: tuple[Any, Any]) -> Polynomial:
@@ -251,10 +248,11 @@ def diagonal_part(of: Polynomial) -> Polynomial:
         left, right = word[:start], word[stop:]
         if inner:
             # diag(A) = diag(Aᵀ): one of both is kept, so that like terms meet.
-            sign, back = without_skew_transposes(transposed(inner))
-            if sign < 0 and tuple(back) == inner:
+            sign, turned = without_skew_transposes(transposed(inner))
+            back = reduce_word(turned)
+            if sign < 0 and back == inner:
                 continue
-            inner, sign = min([(inner, 1), (tuple(back), sign)], key=lambda w: [factor.key for factor in w[0]])
+            inner, sign = min([(inner, 1), (back, sign)], key=lambda w: [factor.key for factor in w[0]])
             coefficient = coefficient * sign
             left = (*left, DiagonalPart(Polynomial({inner: sp.S.One}, of.shape)))
         total = total + collect([((*left, *right), coefficient)], of.shape)
@@ -302,11 +300,12 @@ def _special(expression: Any, shape: tuple[Any, Any]) -> Polynomial:
         return polynomial(expression.arg).T
     if isinstance(expression, sp.DiagonalMatrix):
         return diagonal_part(polynomial(expression.arg))
-    if isinstance(expression, sp.Inverse) or (isinstance(expression, sp.MatPow) and expression.exp == -1):
+    if isinstance(expression, sp.Inverse):
         return inverse(polynomial(expression.args[0]))
-    if isinstance(expression, sp.MatPow) and expression.exp.is_Integer and expression.exp > 0:
-        base = product = polynomial(expression.base)
-        for _ in range(int(expression.exp) - 1):
+    if isinstance(expression, sp.MatPow) and expression.exp.is_Integer and expression.exp != 0:
+        base = polynomial(expression.base)
+        base = product = inverse(base) if expression.exp < 0 else base
+        for _ in range(abs(int(expression.exp)) - 1):
             product = product @ base
         return product
     raise CalculusError(f"{type(expression).__name__} in {expression}: write sums and products of matrix symbols")

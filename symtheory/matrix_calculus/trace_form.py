@@ -103,14 +103,14 @@ def _cyclic(word: Word) -> tuple[Word, int]:
         raise CalculusError("the trace of an identity is a constant, not a form of a point")
     sign, back = without_skew_transposes(transposed(word))
     plain = min(_rotations(word), key=_keys)
-    turned_back = min(_rotations(tuple(back)), key=_keys)
+    turned_back = min(_rotations(reduce_word(back)), key=_keys)
     if plain == turned_back:
         return plain, (1 + sign) // 2
     return (plain, 1) if _keys(plain) < _keys(turned_back) else (turned_back, sign)
 
 
 def _rotations(word: Word) -> list[Word]:
-    return [word[place:] + word[:place] for place in range(len(word))]
+    return [reduce_word(word[place:] + word[:place]) for place in range(len(word))]
 
 
 def _keys(word: Word) -> list[tuple[Any, ...]]:

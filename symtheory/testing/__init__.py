@@ -24,7 +24,8 @@ of the metric: ``metric_is_symmetric``, ``metric_is_positive``, ``metric_is_inva
 ``projection_keeps_the_differential``; of the connection: ``christoffel_matches_metric``, ``connection_is_metric``,
 ``connection_is_torsion_free``; of geodesics: ``geodesic_keeps_speed``, ``geodesic_keeps_horizontality``,
 ``geodesic_has_taylor_slope``; of the quotient: ``gradient_length_is_constant_on_orbits``,
-``hessian_trace_is_constant_on_orbits``, ``hessian_follows_geodesics``; of the generated code: ``generated_equals_symbolic``. These load torch.
+``hessian_trace_is_constant_on_orbits``, ``hessian_follows_geodesics``; of the generated code:
+``generated_equals_symbolic``. These load torch.
 
 Tolerances are relative and can be set by ``tolerance=``; ``TOLERANCE`` is the default of most laws.
 

@@ -187,8 +187,8 @@ class TorchFunctional:
         def slope(time: Any) -> Any:
             return torch.func.jvp(lambda t: self(self.module.geodesic(start, velocity, t)), (time,), (one,))[1]
 
-        first, second = torch.func.jvp(slope, (zero,), (one,))
-        return float(first), float(second)
+        derivatives = torch.func.jvp(slope, (zero,), (one,))
+        return float(derivatives[0]), float(derivatives[1])
 
     def hessian(self, point: Arrays, xi: Arrays, zeta: Arrays) -> float:
         """What the module's ``riemannian_hessian`` says of it."""

@@ -145,20 +145,13 @@ def _less(word: Word, own: Letter, count: int) -> Word:
 
 
 def bilinear(form: ChristoffelForm, velocity: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Polynomial]:
-    """Γ(ξ, η) by polarization: half the derivative of Γ(ξ, ξ) along η, definitions written out where ξ occurs."""
+    """Γ(ξ, η) by polarization: half the derivative of Γ(ξ, ξ) along η, through what its symbols stand for."""
     changes: dict[Any, Any] = {velocity[name]: letter(symbol) for name, symbol in other.items()}
-    plain = {name: _without_velocity(form, value, set(velocity.values())) for name, value in form.values.items()}
-    return {name: differential(value, changes) * sp.S.Half for name, value in plain.items()}
-
-
-def _without_velocity(form: ChristoffelForm, value: Polynomial, velocity: set[Any]) -> Polynomial:
-    for symbol in reversed(list(form.definitions)):
-        meaning = form.definitions[symbol]
-        if symbol in value.symbols and _depends(form.definitions, symbol, velocity):
-            value = value.replaced({symbol: meaning if isinstance(meaning, Polynomial) else meaning.expression()})
-    return value
-
-
-def _depends(definitions: Definitions, symbol: Any, on: set[Any]) -> bool:
-    symbols = definitions[symbol].symbols
-    return bool(symbols & on) or any(s in definitions.values and _depends(definitions, s, on) for s in symbols)
+    for symbol, value in form.definitions.items():
+        if isinstance(value, TraceForm):
+            change = trace_differential(value, changes)
+            if change:
+                changes[symbol] = form.definitions.expression(change)
+        elif change_of_matrix := differential(value, changes):
+            changes[symbol] = change_of_matrix
+    return {name: differential(value, changes) * sp.S.Half for name, value in form.values.items()}

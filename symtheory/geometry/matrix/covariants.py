@@ -273,7 +273,8 @@ class Covariants:
             parts = [self.model.centred(name, letter(self.model.symbols[name])) for name in names]
             total = sum((trace(part.T @ part) for part in parts), TraceForm({}))
             number = self.definitions.scalar(f"square_{'_'.join(names)}", total)
-            self.found.append(Covariant(number, None, None, combined((powers, 2))))
+            members = tuple((name, WHOLE) for name in names)
+            self.found.append(Covariant(number, None, None, combined((powers, 2)), members))
         for first, second in combinations([c for c in self.found if c.index is not None], 2):
             self._define_pairing(first, second)
 
@@ -288,11 +289,15 @@ class Covariants:
         number = self.definitions.scalar(name, trace(letter(first.symbol) @ letter(second.symbol)))
         self.found.append(Covariant(number, None, None, numbers))
 
-    def number(self, wanted: Character) -> sp.Expr:
-        """A product of powers of numbers that is multiplied as wanted. Raises ``MetricError`` where there is none."""
+    def number(self, wanted: Character, parameter: str, *, own_first: bool) -> sp.Expr:
+        """A product of powers of numbers that is multiplied as wanted. Raises ``MetricError`` where there is none.
+
+        own_first: prefer a number that the parameter itself is squared in to one that it is not.
+        """
         if not wanted:
             return sp.S.One
         numbers = [c for c in self.found if c.index is None]
+        numbers.sort(key=lambda c: ((parameter, WHOLE) in c.members) != own_first)
         for count in range(1, len(numbers) + 1):
             for chosen in combinations(numbers, count):
                 exponents = solve_powers([c.numbers for c in chosen], wanted)

@@ -33,7 +33,7 @@ def covariant_blocks(model: MatrixModel, name: str, *, own_first: bool) -> Block
                 weight, left = covariants.weight(moved, own_first=own_first)
             weights.append(weight)
             left_over.append((left, 1))
-        scale = covariants.number(combined((combined(*left_over), -1)))
+        scale = covariants.number(combined((combined(*left_over), -1)), parameter, own_first=own_first)
         blocks[parameter] = Block((Term(weights[ROWS], weights[COLUMNS], scale),))
     used = set().union(*(block.symbols for block in blocks.values()))
     return BlockMetric(name, model, covariants.definitions.restricted(used), blocks)

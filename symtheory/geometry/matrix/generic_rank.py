@@ -29,14 +29,14 @@ def singular_definition(metric: BlockMetric) -> str | None:
         symbol: rng.standard_normal([int(size) for size in symbol.shape]) for symbol in metric.model.symbols.values()
     }
     values = evaluate_definitions(metric.definitions, point)
-    for symbol in metric.definitions:
+    for symbol in metric.weights:
         if isinstance(symbol, sp.MatrixSymbol):
             eigenvalues = np.linalg.eigvalsh(values[symbol])
             rank = int((eigenvalues > SMALLEST * eigenvalues[-1]).sum())
             if rank < len(eigenvalues):
                 meaning = metric.definitions.expression(metric.definitions[symbol])
                 return (
-                    f"{meaning} is {len(eigenvalues)}×{len(eigenvalues)} and has rank {rank} at most; choose smaller "
-                    f"inner sizes, no larger than the dimensions that the parameters connect"
+                    f"{meaning} is {len(eigenvalues)}×{len(eigenvalues)} and has rank {rank} at most; choose sizes at "
+                    "which it has full rank (no inner size larger than the sizes on both sides of it), or Relaxed"
                 )
     return None

@@ -72,7 +72,11 @@ class MatrixGeometry:
         return self.blocks.definitions.expression(self.blocks.inner(xi, zeta))
 
     def is_invariant(self) -> bool:
-        """Whether the Lie derivative of the metric vanishes along every field of the group, exactly."""
+        """Whether the metric is proved invariant: its Lie derivative vanishes along every field of the group.
+
+        Exact where it is True. Of a trace form of one's own False can also mean that the change of a weight was not
+        recognised as a law of transformation.
+        """
         return self._broken is None
 
     @cached_property

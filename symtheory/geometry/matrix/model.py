@@ -101,7 +101,13 @@ class MatrixModel:
         """
         values: dict[str, Polynomial] = {}
         for made_up in self.straightening:
-            change = self.as_polynomial(made_up.change)
+            try:
+                change = self.as_polynomial(made_up.change)
+            except CalculusError as error:
+                raise CalculusError(
+                    f"what '{made_up.parameter}' becomes in straightened coordinates is no expression of one copy of "
+                    f"the parameters ({error}); generated code has it"
+                ) from error
             leaf = made_up.leaf.operation.matrix()
             own = values.get(made_up.shifted, letter(self.symbols[made_up.shifted]))
             present = values.get(made_up.parameter, letter(self.symbols[made_up.parameter]))
@@ -214,8 +220,14 @@ def _acted(site: Site) -> tuple[tuple[int, ...], int | None]:
 def _view(name: str, shape: Shape, factors: Sequence[Factor]) -> View:
     sites = _sites_on(name, factors)
     layout = sites[0].layout if sites else Layout(tuple((size,) for size in shape))
-    batch = sorted({place for site in sites for place in _acted(site)[0]})
-    acted = sorted({place for site in sites if (place := _acted(site)[1]) is not None} - set(batch))
+    copies = list(dict.fromkeys(_acted(site)[0] for site in sites))
+    if len(copies) > 1:
+        raise CalculusError(
+            f"some factors move '{name}' copy by copy and others all copies alike, or in another order: no geometry in "
+            "matrices for both"
+        )
+    batch = copies[0] if copies else ()
+    acted = sorted({place for site in sites if (place := _acted(site)[1]) is not None})
     rest = tuple(place for place in range(len(layout.sizes)) if place not in batch)
     if len(rest) <= 2:
         rows, columns = rest[:1], rest[1:]
@@ -224,20 +236,15 @@ def _view(name: str, shape: Shape, factors: Sequence[Factor]) -> View:
         rows, columns = (first,), tuple(place for place in rest if place != first)
     else:
         raise CalculusError(
-            f"the group acts on {len(acted)} of the axes of '{name}', which has {len(rest)}: geometry in matrices "
-            "takes two, so reshape the parameter to a matrix for every copy"
+            f"the group acts on {len(acted)} axes of '{name}' and leaves others: geometry in matrices knows parameters "
+            "with two axes beside those of copies"
         )
-    return View(name, layout, tuple(batch), rows, columns)
+    return View(name, layout, batch, rows, columns)
 
 
 def _meeting(factor: str, site: Site, view: View) -> Meeting:
     _, place = _acted(site)
-    if place is None or place in view.batch:
-        if place is None and view.batch:
-            raise CalculusError(
-                f"'{factor}' rescales '{site.parameter}' as a whole, which another factor moves copy by copy: no "
-                "geometry in matrices for both"
-            )
+    if place is None:
         return Meeting(factor, site.parameter, WHOLE, site.exponent)
     side = view.side(place)
     assert side is not None  # the view was made so that acted places are rows or columns

@@ -11,7 +11,7 @@ from symtheory.errors import CalculusError, MetricError
 from symtheory.geometry.matrix.block_metric import Block, BlockMetric, Term
 from symtheory.geometry.matrix.model import MatrixModel
 from symtheory.matrix_calculus.definitions import Definitions
-from symtheory.matrix_calculus.polynomial import Polynomial, collect, letter, polynomial
+from symtheory.matrix_calculus.polynomial import DiagonalPart, Polynomial, collect, letter, polynomial
 from symtheory.matrix_calculus.trace_form import TraceForm, gradient, trace
 from symtheory.matrix_calculus.two_sided import two_sided
 
@@ -68,12 +68,14 @@ def _block(
 
 
 def _term(left: Polynomial, right: Polynomial, definitions: Definitions) -> Term:
-    """One word on either side: sums get a name."""
+    """One word on either side: sums and diagonal parts get a name."""
     scale = sp.S.One
     sides = []
     for side in (left, right):
-        if len(side.terms) > 1:
-            side = letter(definitions.matrix("weight", side))
+        parts = [factor for word, _ in side for factor in word if isinstance(factor, DiagonalPart)]
+        if len(side.terms) > 1 or parts:
+            diagonal = all(word and all(factor.is_diagonal for factor in word) for word, _ in side)
+            side = letter(definitions.matrix("weight", side, diagonal=diagonal))
         ((word, coefficient),) = side.terms.items()
         scale *= coefficient
         sides.append(collect([(word, sp.S.One)], side.shape))
