@@ -166,7 +166,7 @@ def _matrix_geometry(model: MatrixModel, metric: str, render: Renderer) -> dict[
     record: dict[str, Any] = {"metric": metric, "notes": notes}
     try:
         geometry = MatrixGeometry(model, metric)
-    except MetricError as error:
+    except (CalculusError, MetricError) as error:
         return record | {"matrix": None, "invariant": False, "notes": [str(error)]}
     xi = {name: letter(symbol) for name, symbol in geometry.velocity.items()}
     connection = geometry.connection

@@ -152,7 +152,7 @@ def test_euclidean_metric_has_no_projection_and_says_why(name: str) -> None:
     made = generated(name, "euclidean")
     assert not hasattr(made.load(), "project_horizontal")
     assert "not invariant along the generator" in made.omitted["project_horizontal"]
-    assert "project_horizontal: the euclidean metric is not invariant" in made.source
+    assert "hessian_trace: the euclidean metric is not invariant" in made.source
 
 
 def _pushed_inner(name: str, metric: str) -> tuple[Tensor, Tensor]:

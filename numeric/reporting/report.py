@@ -19,7 +19,9 @@ from numeric.reporting.wording import SIGNS, number, predicted
 
 METRICS = {
     "christoffel_mathml": "Christoffel symbols that differ from zero",
+    "definitions_mathml": "with",
     "projection_mathml": "Horizontal projection",
+    "equations_mathml": "Horizontal projection: ξ minus the field of the solution of",
     "geodesic_mathml": "Geodesics",
 }
 

@@ -116,12 +116,15 @@ def generate(
     name: Name,
     metric: Metric = "mixed",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
+    size: Size = None,
     as_json: Json = False,
 ) -> None:
-    """Generate a plain torch module."""
+    """Generate a plain torch module; heads that share an axis need --size, since no tensor tells their number."""
+    from symtheory.cli.sizes import parse_sizes
     from symtheory.generation import generate as generate_module
 
-    module = generate_module(load_parametrization(name), metric)
+    declared, given = load_parametrization(name), parse_sizes(size or [])
+    module = generate_module(declared.bind(**given) if given else declared, metric)
     saved = None if output is None else str(module.save(output))
     if as_json:
         _print_json({"name": module.name, "source": module.source, "omitted": module.omitted, "path": saved})

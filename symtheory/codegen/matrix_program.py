@@ -122,10 +122,15 @@ class MatrixProgram:
         return str(join_sum(terms)) if terms else "0"
 
     def _two_products(self, value: Polynomial) -> str | None:
-        """A sum of two products of matrices, the second accumulated into the first; None where it is no such sum."""
-        terms = sorted(value, key=lambda term: term[1] != 1)
+        """A matrix or a product plus another product, accumulated in one buffer; None where it is no such sum."""
+        terms = sorted(value, key=lambda term: (len(term[0]) > 1, term[1] != 1))
         if len(terms) != 2 or terms[0][1] != 1 or not terms[1][1].is_number:
             return None
+        (first, _), (second, factor) = terms
+        if len(first) == 1 and isinstance(first[0], Letter) and self._is_large_product(second):
+            cut = self.order.split(second)
+            sides = [str(self.product(word)) for word in (first, second[:cut], second[cut:])]
+            return f"_add_product({', '.join(sides)}, {float(factor)!r})"
         if not all(self._is_large_product(word) for word, _ in terms):
             return None
         sides = []

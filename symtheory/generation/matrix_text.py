@@ -47,6 +47,13 @@ def _inverse(matrix: Tensor) -> Tensor:
     return torch.where((info == 0)[..., None, None], root.mT @ root, torch.nan)
 '''
 
+ADD_PRODUCT = '''\
+def _add_product(x: Tensor, y: Tensor, b: Tensor, factor: float) -> Tensor:
+    """x + factor · y b, in one call where there is one batch axis."""
+    is_batch = x.ndim == y.ndim == b.ndim == 3 and len(x) == len(y) == len(b)
+    return torch.baddbmm(x, y, b, alpha=factor) if is_batch else x + factor * (y @ b)
+'''
+
 ADD_PRODUCTS = '''\
 def _add_products(x: Tensor, a: Tensor, y: Tensor, b: Tensor, factor: float) -> Tensor:
     """x a + factor · y b. With one batch axis the second product is added into the first."""
@@ -90,6 +97,7 @@ HELPERS = {
     "_require_alike": REQUIRE_ALIKE,
     "_gram": GRAM,
     "_inverse": INVERSE,
+    "_add_product": ADD_PRODUCT,
     "_add_products": ADD_PRODUCTS,
     "_is_transformed": IS_TRANSFORMED,
     "_aligned": ALIGNED,

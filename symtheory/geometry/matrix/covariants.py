@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from symtheory.errors import MetricError
+from symtheory.errors import CalculusError
 from symtheory.geometry.matrix.model import COLUMNS, ROWS, WHOLE, MatrixModel
 from symtheory.matrix_calculus.definitions import Definitions
 from symtheory.matrix_calculus.polynomial import (
@@ -190,11 +190,11 @@ class Covariants:
         """A matrix w that makes ξ w ξᵀ free of a side that is moved so, with the numbers that are left over.
 
         own_first: prefer the inverse of the covariant that is moved alike to the one that is moved the opposite way.
-        Raises ``MetricError`` where the point has no such matrix.
+        Raises ``CalculusError`` where the point has no such matrix.
         """
         for found in self._weights(moved, own_first=own_first):
             return found
-        raise MetricError("a group acts on parameters that give no Gram matrix for it: declare a metric of your own")
+        raise CalculusError("a group acts on parameters that give no Gram matrix for it: declare a metric of your own")
 
     def _weights(
         self, moved: Transformation, *, own_first: bool, own: bool = True
@@ -290,7 +290,7 @@ class Covariants:
         self.found.append(Covariant(number, None, None, numbers))
 
     def number(self, wanted: Character, parameter: str, *, own_first: bool) -> sp.Expr:
-        """A product of powers of numbers that is multiplied as wanted. Raises ``MetricError`` where there is none.
+        """A product of powers of numbers that is multiplied as wanted. Raises ``CalculusError`` where there is none.
 
         own_first: prefer a number that the parameter itself is squared in to one that it is not.
         """
@@ -304,7 +304,7 @@ class Covariants:
                 if exponents is not None:
                     return sp.Mul(*(c.symbol**p for c, p in zip(chosen, exponents, strict=True)))
         powers = ", ".join(f"{name}^{power}" for name, power in wanted)
-        raise MetricError(f"no number made of the point is multiplied by {powers}: declare a metric of your own")
+        raise CalculusError(f"no number made of the point is multiplied by {powers}: declare a metric of your own")
 
 
 def solve_powers(characters: list[Character], wanted: Character) -> list[sp.Rational] | None:

@@ -19,7 +19,7 @@ def covariant_blocks(model: MatrixModel, name: str, *, own_first: bool) -> Block
     """Every side that a group moves is weighted by a covariant that undoes it.
 
     own_first: by the inverse Gram matrix of the parameter itself ("invariant"), else by the Gram matrix of what is
-    moved the opposite way ("mixed"). Raises ``MetricError`` where the point has none.
+    moved the opposite way ("mixed"). Raises ``CalculusError`` where the point has none.
     """
     covariants = Covariants(model)
     blocks = {}

@@ -30,6 +30,6 @@ class MetricFamily(ABC):
     def blocks(self, model: MatrixModel) -> BlockMetric:
         """The metric on matrices, as one product on either side of every parameter's tangent.
 
-        Raises MetricError where the model has no such metric.
+        Raises MetricError where the model has no such metric, CalculusError where its point gives no weights for it.
         """
         raise MetricError(f"the {self.name} metric is not a trace form: choose euclidean, invariant or mixed")
