@@ -20,7 +20,8 @@ class TorchFunction:
     ``results`` is one expression (the function returns a tensor) or a mapping from keys to expressions (it
     returns a dict of tensors). Expressions are scalars of the elementwise calculus, where every symbol stands
     for a whole tensor, or matrix expressions. ``sum_axes`` sums every result over that many logical axes,
-    counted from the last. ``returns`` describes the result; ``source`` names where the formula comes from.
+    counted from the last. ``returns`` describes the result; ``source`` names where the formula comes from;
+    ``checks`` are statements that come first.
 
     Rendering raises ``CodegenError`` for a function without torch source, for an unbound symbol,
     and for a result that is undefined.
@@ -33,6 +34,7 @@ class TorchFunction:
     sum_axes: int = 0
     returns: str = ""
     source: str = ""
+    checks: tuple[str, ...] = ()
 
     @property
     def body(self) -> FunctionBody:
@@ -41,7 +43,12 @@ class TorchFunction:
     def render(self) -> str:
         """Source text of the function, ending in a newline; the same on every run."""
         body = self.body
-        return "\n".join([*self.signature(), *self._docstring(body), *body.lines()]) + "\n"
+        return (
+            "\n".join(
+                [*self.signature(), *self._docstring(body), *(INDENT + check for check in self.checks), *body.lines()]
+            )
+            + "\n"
+        )
 
     def signature(self) -> list[str]:
         """The ``def`` line, one argument per line when it is long."""

@@ -155,10 +155,7 @@ class MatrixProgram:
             numerator.append(Code(f"{code.at_least(Level.ATOM)}{axes}") if axes else code)
         if not word and diagonal:
             return bool(number.is_negative), join_product(numerator or [Code("1")], denominator)
-        if not word:
-            matrix = self._identity(size)
-        else:
-            matrix = self._trace(word) if traced else self.product(word)
+        matrix = self._identity(size) if not word else self._trace(word) if traced else self.product(word)
         return bool(number.is_negative), join_product([*numerator, matrix], denominator)
 
     def _identity(self, size: Any) -> Code:

@@ -26,6 +26,9 @@ from symtheory.parametrization import Parametrization
 from symtheory.predictions.gauge_correction import gauge_correction
 from symtheory.symmetry.element_names import element_names
 
+TANGENTS = ("xi", "zeta", "gradient", "other")
+"""Arguments that have the keys and shapes of a point."""
+
 
 @dataclass(frozen=True)
 class GeometryFunctions:
@@ -310,4 +313,6 @@ class GeometryFunctions:
         is_tangent = isinstance(results, Mapping)
         returns = returns or ("dict with the keys and shapes of point." if is_tangent else f"tensor {shape_text(())}.")
         sum_axes = self.axes if summed else 0
-        return TorchFunction(name, arguments, results, summary, sum_axes, returns, source).render()
+        tangents = [a.name for a in arguments if a.name in TANGENTS]
+        checks = () if name.startswith("_") else tuple(f"_require_alike(point, {tangent})" for tangent in tangents)
+        return TorchFunction(name, arguments, results, summary, sum_axes, returns, source, checks).render()

@@ -55,7 +55,7 @@ class WeightForm:
     def back(self, components: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Weight components as those along the parameters: whole combinations over one common denominator."""
         inverse = self.coordinates.matrix.inv()
-        denominator = sp.ilcm(*(entry.q for entry in inverse))
+        denominator = sp.ilcm(1, *(entry.q for entry in inverse))
         if denominator == 1:
             return list(inverse * sp.Matrix(components))
         rows = (inverse * denominator).tolist()
