@@ -1,0 +1,28 @@
+"""The examples run, and show what the README says of them."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_lengths_on_the_quotient_agree_where_euclidean_ones_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "quotient_geometry.py"), run_name="__main__")
+    rows = [line.rsplit(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    shown = {label.strip(): (here, there) for label, here, there in (row for row in rows if len(row) == 3)}
+    compared = {
+        label: values for label, values in shown.items() if label.startswith(("euclidean", "invariant", "mixed"))
+    }
+    assert len(compared) == 12
+    for label, (here, there) in compared.items():
+        assert (here == there) is not label.startswith("euclidean"), label
+    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    norm, trace = compared["euclidean  gradient norm"], compared["euclidean  Hessian trace"]
+    assert f"{float(norm[0]):.2f} to {float(norm[1]):.2f}" in text
+    assert f"{float(trace[0]):.0f} to {float(trace[1]):.0f}" in text
