@@ -12,7 +12,7 @@ from symtheory.matrix_calculus.definitions import Definitions
 from symtheory.matrix_calculus.evaluate import evaluate, evaluate_definitions
 from symtheory.matrix_calculus.polynomial import inverse, letter, polynomial, zero
 from symtheory.matrix_calculus.symbols import DiagonalSymbol, SkewSymbol, SymmetricSymbol
-from symtheory.matrix_calculus.two_sided import TwoSidedOperator, is_skew, skew_part, two_sided
+from symtheory.matrix_calculus.two_sided import TwoSidedOperator, skew_part, two_sided
 
 h, n = 3, 4
 A, S = sp.MatrixSymbol("A", h, h), SkewSymbol("S", h, h)
@@ -112,8 +112,3 @@ def test_the_skew_part_is_that_of_the_value(value):
     operator = skew_part(two_sided(value, S, Definitions()), Definitions())
     assert not operator.crossed
     assert_allclose(_applied(operator, argument, values), (whole - whole.T) / 2, atol=1e-11)
-
-
-def test_skew_symbols_are_told_from_others():
-    assert is_skew(S)
-    assert not is_skew(A)

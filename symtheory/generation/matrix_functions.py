@@ -17,11 +17,11 @@ from symtheory.errors import DerivationError
 from symtheory.generation.function_text import function_text
 from symtheory.generation.gram_solver import solve_gram
 from symtheory.generation.iteration_functions import IterationFunctions, gram_values, total_fields
+from symtheory.generation.iteration_text import CONJUGATE_GRADIENTS
 from symtheory.generation.matrix_setting import MatrixSetting
 from symtheory.generation.matrix_text import (
     CHECK_DOMAIN,
     CHRISTOFFEL_RATE,
-    CONJUGATE_GRADIENTS,
     GEODESIC,
     HESSIAN,
     HESSIAN_TRACE,

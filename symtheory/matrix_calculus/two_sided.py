@@ -11,7 +11,6 @@ import sympy as sp
 from symtheory.errors import CalculusError
 from symtheory.matrix_calculus.definitions import Definitions, fold
 from symtheory.matrix_calculus.polynomial import Letter, Polynomial, Word, collect, inverse
-from symtheory.matrix_calculus.symbols import SkewSymbol
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,3 @@ def _named(value: Polynomial, definitions: Definitions) -> Polynomial:
     folded = fold(value, definitions)
     known = definitions.known(folded)
     return known if known != folded else definitions.known(value) if definitions.known(value) != value else folded
-
-
-def is_skew(symbol: sp.MatrixSymbol) -> bool:
-    """Whether a symbol stands for an antisymmetric matrix."""
-    return isinstance(symbol, SkewSymbol)
