@@ -112,3 +112,8 @@ def test_the_skew_part_is_that_of_the_value(value):
     operator = skew_part(two_sided(value, S, Definitions()), Definitions())
     assert not operator.crossed
     assert_allclose(_applied(operator, argument, values), (whole - whole.T) / 2, atol=1e-11)
+
+
+def test_terms_are_positive_where_both_sides_are_symmetric_and_carry_no_minus():
+    operator = TwoSidedOperator(((p(K), p(M)), (p(K) * -1, p(M)), (p(K * M), p(M)), (p(X.T * X), p(K) * 2)))
+    assert operator.positive == (operator.straight[0], operator.straight[3])

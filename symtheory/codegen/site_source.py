@@ -7,6 +7,7 @@ from string import ascii_lowercase
 import sympy as sp
 
 from symtheory.errors import CodegenError
+from symtheory.graph.layout import Layout
 from symtheory.graph.shapes import torch_size
 from symtheory.symmetry.site import Site
 
@@ -29,7 +30,7 @@ def times_matrix(site: Site, tensor: str, matrix: str, inverse: str) -> str:
     name = matrix if site.exponent > 0 else inverse
     moved = letters.replace(acted, MOVED)
     product = f'torch.einsum("...{element},...{letters}->...{moved}", {name}, {split(site, tensor, name, 1)})'
-    return merged(site, product)
+    return merged(site.layout, product)
 
 
 def times_numbers(site: Site, tensor: str, numbers: str) -> str:
@@ -45,7 +46,7 @@ def times_numbers(site: Site, tensor: str, numbers: str) -> str:
     letters = ascii_lowercase[:rank]
     copies = "".join(letters[place] for place in site.copies)
     product = f'torch.einsum("...{copies},...{letters}->...{letters}", {power}, {split(site, tensor, numbers, 0)})'
-    return merged(site, product)
+    return merged(site.layout, product)
 
 
 def _power(numbers: str, site: Site) -> str:
@@ -118,12 +119,12 @@ def split_sizes(site: Site) -> set[sp.Symbol]:
     return {size for place in places for size in site.layout.sizes[place].free_symbols}
 
 
-def merged(site: Site, tensor: str) -> str:
-    """What ``split`` took apart put together again."""
-    for axis in range(site.layout.rank):
-        count = len(site.layout.places(axis))
+def merged(layout: Layout, tensor: str) -> str:
+    """A tensor with one axis for every place, its split axes put together again."""
+    for axis in range(layout.rank):
+        count = len(layout.places(axis))
         if count > 1:
-            last = sum(len(site.layout.places(behind)) for behind in range(axis + 1, site.layout.rank))
+            last = sum(len(layout.places(behind)) for behind in range(axis + 1, layout.rank))
             # Axes before this one are whole again, those behind it are still split.
             tensor = f"{tensor}.flatten({-last - count}, {-last - 1})"
     return tensor

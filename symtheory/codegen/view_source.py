@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import sympy as sp
 
+from symtheory.codegen.site_source import merged
 from symtheory.geometry.matrix.view import View
 from symtheory.graph.shapes import torch_size
 
@@ -45,12 +46,7 @@ def from_matrices(view: View, matrices: str, tensor: str) -> str:
             source = f"{source}.unflatten({place}, ({_sizes(view, group, tensor)}))"
     order = _order(view)
     source = _moved(source, [order.index(place) for place in range(len(order))])
-    for axis in range(view.layout.rank):
-        count = len(view.layout.places(axis))
-        if count > 1:
-            last = sum(len(view.layout.places(behind)) for behind in range(axis + 1, view.layout.rank))
-            source = f"{source}.flatten({-last - count}, {-last - 1})"
-    return source
+    return merged(view.layout, source)
 
 
 def split_sizes(view: View) -> set[sp.Symbol]:

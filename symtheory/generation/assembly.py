@@ -12,6 +12,22 @@ REFUSALS = (CalculusError, CodegenError, DerivationError, MetricError)
 """Reasons for which one function is left out of a module and named in its header."""
 
 
+GEOMETRY: Mapping[str, tuple[str, ...]] = {
+    "check_domain": (),
+    "inner": (),
+    "norm": ("inner",),
+    "flat": (),
+    "sharp": (),
+    "vertical": (),
+    "project_horizontal": ("flat",),
+    "christoffel_form": (),
+    "geodesic": ("christoffel_form",),
+    "riemannian_hessian": ("christoffel_form",),
+    "hessian_trace": ("riemannian_hessian", "project_horizontal", "sharp"),
+}
+"""Functions that every geometry with a connection has, each with those that it calls."""
+
+
 class GeometrySources(Protocol):
     """Functions of one geometry; every one wanted is a method that returns its source, or sources by name."""
 

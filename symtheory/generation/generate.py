@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from symtheory.codegen.generated_module import GeneratedModule
 from symtheory.codegen.predictor import render_predictor
 from symtheory.errors import CalculusError, CodegenError, SingularMetricError
-from symtheory.generation.assembly import Assembly, GeometrySources
+from symtheory.generation.assembly import GEOMETRY, Assembly, GeometrySources
 from symtheory.generation.geometry_functions import GeometryFunctions
 from symtheory.generation.group_functions import render_act, render_compose, render_conserved, render_inverse
 from symtheory.generation.header import render_header
@@ -45,7 +45,7 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
         assembly.attempt_all(_geometry_sources(parametrization, metric))
     except (CalculusError, SingularMetricError) as error:
         label = None
-        assembly.omitted |= dict.fromkeys(MatrixFunctions.functions, str(error))
+        assembly.omitted |= dict.fromkeys(GEOMETRY, str(error))
     predictions = parametrization.predictions()
     for prediction in predictions.values():
         for function in prediction.torch_functions():

@@ -14,6 +14,7 @@ from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.function import TorchFunction
 from symtheory.codegen.passes import count_passes
 from symtheory.errors import DerivationError, MetricError
+from symtheory.generation.assembly import GEOMETRY
 from symtheory.generation.domain_function import render_check_domain
 from symtheory.generation.geodesic_function import TAYLOR_NAMES, christoffel_rate, render_geodesic
 from symtheory.generation.log_velocity_form import LogVelocityForm
@@ -38,17 +39,7 @@ class GeometryFunctions:
     geometry: ElementwiseGeometry
 
     wanted: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "check_domain": (),
-        "inner": (),
-        "norm": ("inner",),
-        "flat": (),
-        "sharp": (),
-        "vertical": (),
-        "project_horizontal": (),
-        "christoffel_form": (),
-        "geodesic": ("christoffel_form",),
-        "riemannian_hessian": ("christoffel_form",),
-        "hessian_trace": ("riemannian_hessian", "project_horizontal", "sharp"),
+        **GEOMETRY,
         "exponential": (),
         "logarithm": (),
         "gauge_correction": (),

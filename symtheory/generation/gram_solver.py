@@ -69,10 +69,9 @@ def _number(gram: Polynomial) -> Any:
 
 
 def _positive_terms(gram: TwoSidedOperator) -> tuple[tuple[Side, Side], ...]:
-    terms = [(left, right) for left, right in gram.straight if left.is_symmetric and right.is_symmetric]
-    if not terms:
+    if not gram.positive:
         raise CalculusError("no term of a Gram operator is seen to be positive: no solver for it")
-    return tuple(_scaled(*term) for term in terms[:2])
+    return tuple(_scaled(*term) for term in gram.positive[:2])
 
 
 def _scaled(left: Side, right: Side) -> tuple[Side, Side]:

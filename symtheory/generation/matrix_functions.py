@@ -14,6 +14,7 @@ from symtheory.codegen.paragraph import fold_paragraph
 from symtheory.codegen.statements import Statements, point_entry
 from symtheory.codegen.view_source import from_matrices, to_matrices
 from symtheory.errors import DerivationError
+from symtheory.generation.assembly import GEOMETRY
 from symtheory.generation.function_text import function_text
 from symtheory.generation.gram_solver import solve_gram
 from symtheory.generation.iteration_functions import IterationFunctions, gram_values, total_fields
@@ -54,26 +55,13 @@ class MatrixFunctions:
 
     setting: MatrixSetting
 
-    functions: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "check_domain": (),
-        "inner": (),
-        "norm": ("inner",),
-        "flat": (),
-        "sharp": (),
-        "vertical": (),
-        "project_horizontal": ("flat",),
-        "christoffel_form": (),
-        "geodesic": ("christoffel_form",),
-        "riemannian_hessian": ("christoffel_form",),
-        "hessian_trace": ("riemannian_hessian", "project_horizontal", "sharp"),
-    }
     left_out: ClassVar[Mapping[str, str]] = {}
 
     @property
     def wanted(self) -> Mapping[str, tuple[str, ...]]:
         """The functions, each with those that it calls."""
         relaxed = self.geometry.blocks.exact is not None
-        return {**self.functions, "relaxation_effect": ()} if relaxed else self.functions
+        return {**GEOMETRY, "relaxation_effect": ()} if relaxed else GEOMETRY
 
     @property
     def geometry(self) -> MatrixGeometry:

@@ -11,7 +11,7 @@ from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.layout import INDENT
 from symtheory.codegen.paragraph import fold_entry, fold_paragraph
 from symtheory.codegen.statements import point_entry
-from symtheory.generation.matrix_functions import MatrixFunctions
+from symtheory.generation.assembly import GEOMETRY
 from symtheory.generation.matrix_text import NORM
 from symtheory.generation.vertical_function import render_vertical
 from symtheory.geometry.pullback_geometry import PullbackGeometry
@@ -41,7 +41,7 @@ class PullbackFunctions:
     @property
     def left_out(self) -> Mapping[str, str]:
         """What a metric that is zero along orbits has not."""
-        absent = [name for name in MatrixFunctions.functions if name not in self.wanted]
+        absent = [name for name in GEOMETRY if name not in self.wanted]
         return dict.fromkeys(absent, self.geometry.refusal)
 
     @property

@@ -32,6 +32,11 @@ class TwoSidedOperator:
         return ("zero", "product", "sylvester", "general")[min(len(self.straight), 3)]
 
     @property
+    def positive(self) -> tuple[tuple[Polynomial, Polynomial], ...]:
+        """The terms L A R whose sides are symmetric and carry no minus sign, as sums of Gram matrices are."""
+        return tuple((left, right) for left, right in self.straight if _is_positive(left) and _is_positive(right))
+
+    @property
     def is_reciprocal(self) -> bool:
         """Whether it is P A P⁻¹ + M⁻¹ A M, for which one eigendecomposition is enough."""
         if self.kind != "sylvester":
@@ -55,6 +60,10 @@ def two_sided(value: Polynomial, unknown: sp.MatrixSymbol, definitions: Definiti
         right = _side(word[place + 1 :], sp.S.One, (letter.shape[1], value.shape[1]), definitions)
         (crossed if letter.transposed else straight).append((left, right))
     return TwoSidedOperator(_gathered(straight, definitions), _gathered(crossed, definitions))
+
+
+def _is_positive(side: Polynomial) -> bool:
+    return side.is_symmetric and all(coefficient.as_coeff_Mul()[0].is_positive for _, coefficient in side)
 
 
 def skew_part(operator: TwoSidedOperator, definitions: Definitions) -> TwoSidedOperator:

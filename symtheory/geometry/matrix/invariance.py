@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from symtheory.geometry.matrix.block_metric import BlockMetric
-from symtheory.geometry.matrix.model import COLUMNS, ROWS, MatrixModel, centring
+from symtheory.geometry.matrix.model import COLUMNS, ROWS, MatrixModel, centring, same_along
 from symtheory.matrix_calculus.polynomial import Polynomial, letter
 from symtheory.matrix_calculus.symbols import DiagonalSymbol
 from symtheory.matrix_calculus.trace_form import TraceForm, differential, trace_differential
@@ -49,10 +49,10 @@ def shift_field(model: MatrixModel, factor: Translation) -> dict[str, Polynomial
     """An arbitrary shift of the factor's parameter, the same along the sides where the factor's is."""
     view = model.views[factor.parameter]
     value = letter(sp.MatrixSymbol(f"t_{factor.name}", *view.shape))
-    same = {place for axis in range(view.layout.rank) if axis not in factor.axes for place in view.layout.places(axis)}
-    if same & set(view.rows) and view.shape[ROWS] != 1:
+    same = same_along(factor, view)
+    if ROWS in same:
         value = value - letter(centring(view.shape[ROWS])) @ value
-    if same & set(view.columns) and view.shape[COLUMNS] != 1:
+    if COLUMNS in same:
         value = value - value @ letter(centring(view.shape[COLUMNS]))
     return {factor.parameter: value}
 

@@ -194,7 +194,7 @@ def matrix_model(parameters: Mapping[str, Shape], factors: Sequence[Factor]) -> 
     shifts = [factor for factor in factors if isinstance(factor, Translation)]
     shifted: dict[str, tuple[frozenset[int], ...]] = {}
     for shift in shifts:
-        same = _same_along(shift, views[shift.parameter])
+        same = same_along(shift, views[shift.parameter])
         shifted[shift.parameter] = (*shifted.get(shift.parameter, ()), same)
     by_name = {factor.name: factor for factor in factors}
     return MatrixModel(views, by_name, meetings, shifted, _straightening(shifts, shifted))
@@ -251,7 +251,7 @@ def _meeting(factor: str, site: Site, view: View) -> Meeting:
     return Meeting(factor, site.parameter, side, site.exponent)
 
 
-def _same_along(shift: Translation, view: View) -> frozenset[int]:
+def same_along(shift: Translation, view: View) -> frozenset[int]:
     """Sides of the view along which the shift is the same."""
     places = [place for axis in range(view.layout.rank) if axis not in shift.axes for place in view.layout.places(axis)]
     sides = {0 if place in view.rows else 1 if place in view.columns else None for place in places}

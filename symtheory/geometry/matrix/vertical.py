@@ -53,7 +53,9 @@ class VerticalPart:
     @property
     def is_closed(self) -> bool:
         """Whether the Gram operator is inverted in closed form rather than by iteration."""
-        return not isinstance(self.gram, TwoSidedOperator) or self.gram.kind in ("product", "sylvester")
+        if not isinstance(self.gram, TwoSidedOperator):
+            return True
+        return self.gram.kind in ("product", "sylvester") and len(self.gram.positive) == len(self.gram.straight)
 
 
 @dataclass(frozen=True)
