@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from symtheory.errors import CalculusError, DeclarationError
 from symtheory.geometry import ElementwiseGeometry, MatrixGeometry, MetricFamily
-from symtheory.geometry.matrix.model import MatrixModel, matrix_model
+from symtheory.geometry.matrix.model import MatrixModel
 from symtheory.geometry.metrics import Pullback, find_metric
 from symtheory.geometry.pullback_geometry import PullbackGeometry
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.graph.node import Node
 from symtheory.predictions.predictions import Predictions
+from symtheory.predictions.subject import Subject
 from symtheory.symmetry.charge import Charge, charges_of, momentum_charges
-from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.declared import declare
 from symtheory.symmetry.find import find_symmetries
 from symtheory.symmetry.group import SymmetryGroup
@@ -89,12 +89,13 @@ class Parametrization(ComputationGraph):
         return certify(bound, bound.symmetries())
 
     @cached_property
+    def _subject(self) -> Subject:
+        return Subject(self, self._group)
+
+    @property
     def model(self) -> ElementwiseModel:
         """One coordinate with its generators; ``CalculusError`` unless the graph acts coordinate by coordinate."""
-        matrices = [
-            matrix for factor in self._group if isinstance(factor, CoordinatewiseGroup) for matrix in factor.matrices
-        ]
-        return replace(self.elementwise, generators=tuple(matrices))
+        return self._subject.coordinate
 
     def geometry(self, metric: str | MetricFamily = "mixed") -> ElementwiseGeometry | MatrixGeometry | PullbackGeometry:
         """Geometry under "euclidean", "invariant", "mixed", "pullback", or a metric of one's own.
@@ -111,18 +112,14 @@ class Parametrization(ComputationGraph):
             return MatrixGeometry(self.matrix_model, family)
         return ElementwiseGeometry(model, metric)
 
-    @cached_property
+    @property
     def matrix_model(self) -> MatrixModel:
         """The parameters as matrices with the group in their terms; ``CalculusError`` where it needs more axes."""
-        return matrix_model(self.parameters, tuple(self._group))
+        return self._subject.matrices
 
     @cached_property
     def _predictions(self) -> Predictions:
-        try:
-            model = self.model
-        except CalculusError as error:
-            return Predictions.of_graph(self, self._group, str(error))
-        return Predictions.of_coordinate(model, self._group.charges, self.name)
+        return Predictions(self._subject)
 
     def predictions(self) -> Predictions:
         """Mechanism name → ``Prediction``; ``.not_applicable`` gives the reasons for the missing ones."""

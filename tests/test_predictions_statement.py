@@ -24,7 +24,33 @@ SINGLE = 2e-4
 """The same in float32: 1e-7 times the condition of tan and of powers at the points below."""
 
 PAIRS = [(case, mechanism) for case in CASES for mechanism in predictions(case)]
-SOURCES = {"2012.04728", "2002.09277", "2207.04036", "2110.06914", "2402.07193"}
+SOURCES = {
+    "2505.05409",
+    "2601.06597",
+    "2606.20469",
+    "2604.21016",
+    "2209.15594",
+    "2103.00065",
+    "2307.00144",
+    "2405.12888",
+    "2012.04728",
+    "2402.07193",
+    "2002.09277",
+    "2207.04036",
+    "2110.06914",
+    "2106.09524",
+    "2102.11600",
+    "2302.07011",
+    "2001.00939",
+    "1209.0430",
+    "2009.11162",
+    "2101.12176",
+    "2412.20553",
+}
+"""Numbers that a prediction may cite."""
+
+OF_COORDINATES = ("discrete_noether", "mirror", "label_noise", "stationary_density", "weight_decay")
+"""Mechanisms whose reach over declarations is tabulated below."""
 
 
 def inputs(formula: Formula, dtype: torch.dtype) -> tuple[dict, dict[sp.Symbol, list[float]]]:
@@ -53,6 +79,8 @@ def test_torch_functions_equal_sympy(case: str, mechanism: str) -> None:
     prediction = predictions(case)[mechanism]
     module = prediction.load()
     for name, formula in prediction.formulas.items():
+        if not isinstance(formula, Formula):
+            continue  # written as source: each has an oracle of its own
         for dtype, tolerance in ((torch.float64, DOUBLE), (torch.float32, SINGLE)):
             arguments, values = inputs(formula, dtype)
             computed = results(getattr(module, name)(**arguments))
@@ -119,7 +147,8 @@ def test_latex_is_balanced(case: str, mechanism: str) -> None:
 
 def test_mapping_gives_predictions_and_reasons() -> None:
     found = predictions("hadamard")
-    assert list(found) == list(MECHANISMS) and len(found) == 5 and not found.not_applicable
+    assert [name for name in MECHANISMS if name in OF_COORDINATES] == [name for name in found if name in OF_COORDINATES]
+    assert set(OF_COORDINATES) <= set(found) and not set(OF_COORDINATES) & set(found.not_applicable)
     assert all(isinstance(value, Prediction) for value in found.values())
     assert "mirror" in found and "tides" not in found
     with pytest.raises(DerivationError, match=r"no such mechanism; known are discrete_noether, mirror"):
@@ -140,7 +169,7 @@ def odd_declarations() -> dict[str, tuple[st.Parametrization, set[str]]]:
         "exponential": (st.exp(u), set()),
         "product_and_square": (u * v + z * z, {"discrete_noether"}),
         "sum": (u + v, {"discrete_noether", "mirror"}),
-        "times_cube": (u * v**3, set(MECHANISMS)),
+        "times_cube": (u * v**3, set(OF_COORDINATES)),
         "absolute": (st.abs(u), set()),
         "absolute_factor": (st.abs(u) * v, {"discrete_noether", "mirror"}),
         "relu_factor": (st.relu(u) * v, {"discrete_noether", "mirror"}),
@@ -148,7 +177,7 @@ def odd_declarations() -> dict[str, tuple[st.Parametrization, set[str]]]:
         "ratio": (u * v**-1, {"discrete_noether"}),
         "two_products": (u * v - z * q, {"discrete_noether"}),
         "depth_5": (u * v * z * q * st.param("r", 3), {"discrete_noether", *minima}),
-        "mixed_powers": (u * v * v * z, set(MECHANISMS)),
+        "mixed_powers": (u * v * v * z, set(OF_COORDINATES)),
         "negative_square": (-u * u, set()),
         "square": (u * u, minima),
         "negative": (-u, {"mirror", "label_noise", "weight_decay"}),
@@ -164,8 +193,8 @@ def odd_declarations() -> dict[str, tuple[st.Parametrization, set[str]]]:
 def test_every_declaration_gets_predictions_or_reasons(name: str) -> None:
     graph, expected = odd_declarations()[name]
     found = graph.predictions()
-    assert set(found) == expected
-    assert set(found.not_applicable) == set(MECHANISMS) - expected
+    assert set(found) & set(OF_COORDINATES) == expected
+    assert set(found.not_applicable) == set(MECHANISMS) - set(found)
     for reason in found.not_applicable.values():
         assert "\n" not in reason and len(reason) > 20
     for prediction in found.values():

@@ -38,6 +38,7 @@ Name = Annotated[str, typer.Argument(help="A catalog name, or path/to/file.py:va
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Size = Annotated[list[str] | None, typer.Option("--size", help="NAME=VALUE for a free size of the graph; repeatable.")]
 Metric = Annotated[str, typer.Option(help="euclidean, invariant, mixed or pullback.")]
+Mechanism = Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this; repeatable.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 
@@ -137,7 +138,7 @@ def generate(
 @app.command()
 def check(
     name: Name,
-    mechanism: Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this; repeatable.")] = None,
+    mechanism: Mechanism = None,
     size: Size = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that keeps the runs.")] = None,
     device: Device = "auto",
@@ -168,6 +169,7 @@ def check(
 @app.command()
 def report(
     names: Annotated[list[str] | None, typer.Argument(help="Names; default: the three products.")] = None,
+    mechanism: Mechanism = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and its runs.")] = Path(
         "results/report"
     ),
@@ -179,7 +181,8 @@ def report(
     from symtheory.cli.report import run_report
 
     chosen = names or ["hadamard", "squared_difference", "depth_product"]
-    outcome = run_report([load_parametrization(name) for name in chosen], output, device=device, seed=seed)
+    declared = [load_parametrization(name) for name in chosen]
+    outcome = run_report(declared, output, mechanism or [], device=device, seed=seed)
     if as_json:
         _print_json({"report": str(outcome.path), "verdicts": outcome.verdicts})
     else:

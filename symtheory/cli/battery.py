@@ -72,15 +72,20 @@ def _is_noether(mechanisms: Sequence[str]) -> bool:
     return set(mechanisms) == {DISCRETE_NOETHER}
 
 
+def require_known(mechanisms: Sequence[str]) -> None:
+    """Raises ``DerivationError`` for a mechanism that does not exist."""
+    unknown = [mechanism for mechanism in mechanisms if mechanism not in MECHANISMS]
+    if unknown:
+        raise DerivationError(f"there is no mechanism '{unknown[0]}': choose from {', '.join(MECHANISMS)}")
+
+
 def choose(parametrization: Parametrization, mechanisms: Sequence[str]) -> list[Prediction]:
     """The predictions asked for, all when none is named.
 
     Raises ``DerivationError`` for a mechanism that does not exist or does not apply, and for a graph without any
     prediction, each with the reason.
     """
-    unknown = [mechanism for mechanism in mechanisms if mechanism not in MECHANISMS]
-    if unknown:
-        raise DerivationError(f"there is no mechanism '{unknown[0]}': choose from {', '.join(MECHANISMS)}")
+    require_known(mechanisms)
     try:
         predictions = parametrization.predictions()
     except CalculusError as error:
@@ -91,6 +96,13 @@ def choose(parametrization: Parametrization, mechanisms: Sequence[str]) -> list[
         )
         raise DerivationError(f"no prediction applies to '{parametrization.name}': {reasons}")
     return [predictions[mechanism] for mechanism in dict.fromkeys(mechanisms or predictions)]
+
+
+def choose_applicable(parametrization: Parametrization, mechanisms: Sequence[str]) -> list[Prediction]:
+    """As ``choose``, but without those of the mechanisms named that do not apply."""
+    require_known(mechanisms)
+    applicable = [mechanism for mechanism in mechanisms if mechanism in parametrization.predictions()]
+    return choose(parametrization, applicable) if applicable or not mechanisms else []
 
 
 def writable_folder(folder: Path) -> Path:
@@ -139,7 +151,8 @@ def run_battery(
     target = resolve(device)
     if target.type == "cpu":
         torch.set_num_threads(1)  # batches of replicas are small: a second thread costs more than it brings
-    if _gives_coefficients(parametrization) or not _is_noether([p.mechanism for p in predictions]):
+    needs_regression = any(p.mechanism not in experiments.WITHOUT_DATA for p in predictions)
+    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and needs_regression):
         data, origin = datasets.diabetes(), {}
         _require_size(parametrization, data["x"].shape[1])
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from symtheory import catalog
-from symtheory.cli.battery import Checked, Trainable, choose, run_battery, trainable, writable_folder
+from symtheory.cli.battery import Checked, Trainable, choose_applicable, run_battery, trainable, writable_folder
 from symtheory.description import describe
 from symtheory.generation import generate
 from symtheory.parametrization import Parametrization
@@ -45,16 +45,24 @@ class ReportOutcome:
     verdicts: list[dict[str, Any]]
 
 
-def run_report(parametrizations: Sequence[Parametrization], folder: Path, *, device: str, seed: int) -> ReportOutcome:
+def run_report(
+    parametrizations: Sequence[Parametrization],
+    folder: Path,
+    mechanisms: Sequence[str] = (),
+    *,
+    device: str,
+    seed: int,
+) -> ReportOutcome:
     """Derive, train, check and write ``report.html`` into ``folder``, beside the saved runs and figures.
 
-    Each parametrization gets a seed of its own: some are one process in other coordinates and would share their noise.
+    mechanisms: those to be checked where they apply, all when none is named. Each parametrization gets a seed of its
+    own: some are one process in other coordinates and would share their noise.
     """
     from numeric.reporting import provenance, write_report
 
     writable_folder(folder)
-    settings = [trainable(parametrization, {}) for parametrization in parametrizations]
-    chosen = [choose(trained.parametrization, ()) for trained in settings]
+    settings = [trainable(parametrization, {}, mechanisms) for parametrization in parametrizations]
+    chosen = [choose_applicable(trained.parametrization, mechanisms) for trained in settings]
     started = time.monotonic()
     sections, verdicts = [], []
     for number, (declared, trained, predictions) in enumerate(zip(parametrizations, settings, chosen, strict=True)):

@@ -10,7 +10,7 @@ import sympy as sp
 
 from symtheory.codegen.charge_functions import render_charges
 from symtheory.codegen.statements import Statements, function_source
-from symtheory.errors import DeclarationError, DerivationError
+from symtheory.errors import CalculusError, DeclarationError, DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.graph.shapes import Shape, show
 from symtheory.graph.symbol_names import prefixed_names
@@ -18,6 +18,7 @@ from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.source_function import SourceFunction
+from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ETA, LAMBDA, gradient_symbols
 from symtheory.rendering import plain
 from symtheory.symmetry.edge_group import EdgeGroup
@@ -39,6 +40,15 @@ SCALE, CHARGES = f"{MECHANISM}_scale", f"{MECHANISM}_charges"
 ABSOLUTE_CHARGES = f"{MECHANISM}_absolute_charges"
 FUNCTIONS = (MECHANISM, SCALE, CHARGES, ABSOLUTE_CHARGES)
 """What is generated for a group that acts on whole arrays."""
+
+
+def derive(subject: Subject) -> Prediction:
+    """The law for one coordinate where the graph acts on each by itself, else for the charges of the whole group."""
+    try:
+        model = subject.coordinate
+    except CalculusError:
+        return discrete_noether_of_group(subject.group, subject.graph.parameters, subject.name)
+    return discrete_noether(model, subject.charges, subject.name)
 
 
 def discrete_noether(model: ElementwiseModel, charges: Mapping[str, sp.Expr], name: str) -> Prediction:

@@ -9,9 +9,15 @@ from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA
 
 MECHANISM = "label_noise"
+
+
+def derive(subject: Subject) -> Prediction:
+    """See ``label_noise``; ``CalculusError`` for a graph that mixes coordinates."""
+    return label_noise(subject.coordinate, subject.name)
 
 
 def label_noise(model: ElementwiseModel, name: str) -> Prediction:

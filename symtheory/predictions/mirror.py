@@ -13,9 +13,15 @@ from symtheory.predictions.formula import Formula
 from symtheory.predictions.leaf import LeafFlow, leaf_flow
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.quadrature import peel
+from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ALPHA, MIRROR, PREDICTOR
 
 MECHANISM = "mirror"
+
+
+def derive(subject: Subject) -> Prediction:
+    """See ``mirror``; ``CalculusError`` for a graph that mixes coordinates."""
+    return mirror(subject.coordinate, subject.quadratic_charges(), subject.name)
 
 
 def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Prediction:

@@ -10,6 +10,7 @@ from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import POSITIVE, fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA, TARGET
 
 MECHANISM = "stationary_density"
@@ -19,6 +20,11 @@ TEMPERATURE = sp.Symbol("T", positive=True)
 
 BACK = {POSITIVE: PREDICTOR, TEMPERATURE: ETA * SIGMA**2}
 """From the symbols of the derivation to those of the statement."""
+
+
+def derive(subject: Subject) -> Prediction:
+    """See ``stationary_density``; ``CalculusError`` for a graph that mixes coordinates."""
+    return stationary_density(subject.coordinate, subject.name)
 
 
 def stationary_density(model: ElementwiseModel, name: str) -> Prediction:

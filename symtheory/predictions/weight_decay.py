@@ -9,9 +9,15 @@ from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import LAMBDA, PREDICTOR
 
 MECHANISM = "weight_decay"
+
+
+def derive(subject: Subject) -> Prediction:
+    """See ``weight_decay``; ``CalculusError`` for a graph that mixes coordinates."""
+    return weight_decay(subject.coordinate, subject.name)
 
 
 def weight_decay(model: ElementwiseModel, name: str) -> Prediction:

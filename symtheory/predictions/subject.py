@@ -1,0 +1,53 @@
+"""What predictions are derived from: a declared graph, its group, and the calculi in which it has a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from symtheory.geometry.matrix.model import MatrixModel, matrix_model
+from symtheory.graph.computation_graph import ComputationGraph
+from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
+from symtheory.symmetry.group import SymmetryGroup
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A declaration with its symmetry group; forms that not every graph has are derived at first use."""
+
+    graph: ComputationGraph
+    group: SymmetryGroup
+
+    @property
+    def name(self) -> str:
+        """The declaration's name."""
+        return self.graph.name
+
+    @cached_property
+    def coordinate(self) -> ElementwiseModel:
+        """One coordinate with its generators; ``CalculusError`` unless the graph acts coordinate by coordinate."""
+        matrices = [
+            matrix for factor in self.group if isinstance(factor, CoordinatewiseGroup) for matrix in factor.matrices
+        ]
+        return replace(self.graph.elementwise, generators=tuple(matrices))
+
+    @cached_property
+    def matrices(self) -> MatrixModel:
+        """The parameters as matrices with the group in their terms; ``CalculusError`` where it needs more axes."""
+        return matrix_model(self.graph.parameters, tuple(self.group))
+
+    @property
+    def charges(self) -> Mapping[str, Any]:
+        """Charges of the group by name: scalars per coordinate, or matrix expressions."""
+        return self.group.charges
+
+    def quadratic_charges(self) -> list[sp.Expr]:
+        """Charges of one coordinate as quadratic forms: the square of a linear one is conserved as well."""
+        coordinates = self.coordinate.coordinates
+        degrees = [(charge, sp.Poly(charge, *coordinates).total_degree()) for charge in self.charges.values()]
+        return [charge if degree == 2 else sp.expand(charge**2) for charge, degree in degrees]
