@@ -1,16 +1,45 @@
 """Per-sample losses for ensembles: callables (prediction, batch) -> tensor of shape (R, B).
 
-R is the number of replicas, B the batch size. Batch leaves are (R, B, ...). The prediction is (R, *out) where
-the declared graph has no inputs (it is then the vector of coefficients) and (R, B, *out) where it has. All
-losses are dimensionless. A loss of one's own is any callable with this signature.
+R is the number of replicas, B the batch size. Batch leaves are (R, B, ...), or (1, B, ...) where they are the same for
+all replicas. The prediction is (R, *out) where the declared graph has no inputs (it is then the vector of coefficients)
+and (R, B, *out) where it has. All losses are dimensionless. A loss of one's own is any callable with this signature.
+
+The losses here know their derivative: `loss.value_and_derivative(prediction, batch)` gives the losses (R, B) and the
+derivative of each replica's mean loss by its prediction, of the prediction's shape. A loss of one's own that has such an
+attribute is trained without automatic differentiation; one that has none is differentiated automatically.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]
+ValueAndDerivative = Callable[[Tensor, dict[str, Tensor]], tuple[Tensor, Tensor]]
 
+
+def _knows_derivative(value_and_derivative: ValueAndDerivative) -> Callable[[Loss], Loss]:
+    def attach(loss: Loss) -> Loss:
+        loss.value_and_derivative = value_and_derivative  # type: ignore[attr-defined]
+        return loss
+
+    return attach
+
+
+def _linear_regression(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    x = batch["x"]
+    residual = _dot(x, prediction) - batch["y"]
+    weights = residual / residual.shape[1]
+    if _is_shared(x):
+        derivative = weights @ x[0]
+    else:
+        derivative = (weights.unsqueeze(1) @ x).squeeze(1)
+    return 0.5 * residual.square(), derivative
+
+
+@_knows_derivative(_linear_regression)
 def linear_regression(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared residual of a linear model, ½ (x·w − y)².
 
@@ -20,6 +49,12 @@ def linear_regression(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return 0.5 * (_dot(batch["x"], prediction) - batch["y"]).square()
 
 
+def _coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    residual = prediction.unsqueeze(1) - batch["y"]
+    return _half_squares(residual), residual.mean(1)
+
+
+@_knows_derivative(_coefficient_error)
 def coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between the coefficients themselves and the target, ½ ‖w − y‖².
 
@@ -29,6 +64,12 @@ def coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return squared_error(prediction.unsqueeze(1), batch)
 
 
+def _squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    residual = prediction - batch["y"]
+    return _half_squares(residual), residual / residual.shape[1]
+
+
+@_knows_derivative(_squared_error)
 def squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between a network's output and the target, ½ ‖f(x) − y‖².
 
@@ -36,13 +77,19 @@ def squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     one output.
     Raises KeyError if the batch lacks "y".
     """
-    half_squares = 0.5 * (prediction - batch["y"]).square()
+    return _half_squares(prediction - batch["y"])
+
+
+def _half_squares(residual: Tensor) -> Tensor:
+    half_squares = 0.5 * residual.square()
     return half_squares.flatten(2).sum(-1) if half_squares.ndim > 2 else half_squares
+
+
+def _is_shared(x: Tensor) -> bool:
+    """Whether a full batch is one matrix for all replicas: one matrix product then replaces R·B dot products."""
+    return x.shape[0] == 1 or x.stride(0) == 0
 
 
 def _dot(x: Tensor, w: Tensor) -> Tensor:
     """x·w for x (R, B, d) and w (R, d), shape (R, B)."""
-    if x.stride(0) == 0 and x.shape[0] > 1:
-        # A full batch is one matrix expanded over the replicas: one matrix product replaces R·B dot products.
-        return w @ x[0].mT
-    return torch.linalg.vecdot(x, w.unsqueeze(1))
+    return w @ x[0].mT if _is_shared(x) else torch.linalg.vecdot(x, w.unsqueeze(1))

@@ -20,13 +20,13 @@ class DivergenceWatch:
     def __init__(self, replicas: int, dtype: torch.dtype, device: torch.device) -> None:
         self.first_steps = torch.full((replicas,), -1, dtype=torch.int64)
         self._losses = torch.zeros((WINDOW, replicas), dtype=dtype, device=device)
-        self._rows = self._losses.unbind(0)
         self._count = 0
 
-    def note(self, loss: Tensor) -> None:
-        """Keep one step's loss (R,). At most WINDOW times between two calls of `look`."""
-        self._rows[self._count].copy_(loss)
-        self._count += 1
+    def note(self, losses: Tensor) -> None:
+        """Keep the losses (steps, R) of one step or several. At most WINDOW steps between two calls of `look`."""
+        end = self._count + len(losses)
+        self._losses[self._count : end] = losses
+        self._count = end
 
     def look(self, next_step: int) -> None:
         """Examine the losses noted since the last look; `next_step` is the step after the last of them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from numeric.training.learning_rate import LearningRate, check_learning_rate, check_range
 from numeric.training.model import Point
-from numeric.training.optimizer import Optimizer, heavy_ball
+from numeric.training.optimizer import Optimizer, Rate, heavy_ball
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,6 @@ class GradientDescent(Optimizer):
         check_range("momentum", self.momentum, below=1)
         check_range("weight_decay", self.weight_decay)
 
-    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: float, noise: Point | None) -> None:
+    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: Rate, noise: Point | None) -> None:
         """In place: the heavy-ball step. Leaves (R, *shape)."""
         heavy_ball(point, gradient, velocity, learning_rate, self.momentum, self.weight_decay)

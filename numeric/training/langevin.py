@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from numeric.errors import OptionError
 from numeric.training.learning_rate import LearningRate, check_learning_rate, check_range
 from numeric.training.model import Point
-from numeric.training.optimizer import Optimizer
+from numeric.training.optimizer import Optimizer, Rate, add_multiple
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,11 @@ class Langevin(Optimizer):
         check_learning_rate(self.lr)
         check_range("temperature", self.temperature)
 
-    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: float, noise: Point | None) -> None:
+    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: Rate, noise: Point | None) -> None:
         """In place: one Euler–Maruyama step. Leaves (R, *shape). Raises OptionError without noise."""
         if noise is None:
             raise OptionError("a Langevin step needs noise: pass standard normal leaves of the point's shapes")
-        scale = math.sqrt(2 * learning_rate * self.temperature)
+        scale = (2 * learning_rate * self.temperature) ** 0.5
         for name, leaf in point.items():
-            leaf.sub_(gradient[name], alpha=learning_rate).add_(noise[name], alpha=scale)
+            add_multiple(leaf, gradient[name], -learning_rate)
+            add_multiple(leaf, noise[name], scale)

@@ -12,6 +12,7 @@ from numeric.errors import OptionError
 from numeric.training.shapes import Shape
 
 Point = dict[str, Tensor]
+ValueAndPullback = Callable[..., tuple[Tensor, Callable[[Tensor], Point]]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Model:
     """A predictor φ(θ; x) with the shapes it was declared with.
 
     parameters, inputs and constants map names to shapes whose entries are integers or, where a size is
-    unbound, its name. fixed: values (*shape) of the constants, the same for all replicas and samples; without
+    unbound, its name. value_and_pullback: φ and its differential transposed, as generated modules have it, None
+    where the module has not. fixed: values (*shape) of the constants, the same for all replicas and samples; without
     them (see `fix_constants`) a model that declares constants cannot predict.
     """
 
@@ -30,6 +32,7 @@ class Model:
     constants: Mapping[str, Shape]
     declaration_hash: str | None
     predictor: Callable[..., Tensor]
+    value_and_pullback: ValueAndPullback | None = None
     fixed: Mapping[str, Tensor] = field(default_factory=dict)
 
     def predict(self, point: Point, batch: Mapping[str, Tensor]) -> Tensor:
@@ -58,4 +61,5 @@ def as_model(M: Any) -> Model:
         constants=dict(getattr(module, "CONSTANTS", {})),
         declaration_hash=getattr(module, "DECLARATION_HASH", None),
         predictor=module.predictor,
+        value_and_pullback=getattr(module, "value_and_pullback", None),
     )

@@ -10,6 +10,9 @@ from torch import Tensor
 from numeric.training.learning_rate import LearningRate
 from numeric.training.model import Point
 
+Rate = float | Tensor
+"""A step size η; in compiled steps a tensor (), so that they serve every value of it."""
+
 
 class Optimizer(ABC):
     """An update rule θ → θ'. Concrete rules are frozen dataclasses that set these fields.
@@ -27,10 +30,10 @@ class Optimizer(ABC):
     draws_noise: ClassVar[bool] = False
 
     @abstractmethod
-    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: float, noise: Point | None) -> None:
+    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: Rate, noise: Point | None) -> None:
         """Move `point`, and `velocity` where there is momentum, in place.
 
-        All leaves are (R, *shape). gradient is that of the batch loss without the decay term; velocity is
+        All leaves are (R, *shape). learning_rate: a number, or a tensor () where steps are compiled. gradient is that of the batch loss without the decay term; velocity is
         empty without momentum; noise is None unless draws_noise.
         """
 
@@ -39,7 +42,7 @@ def heavy_ball(
     point: Point,
     gradient: Point,
     velocity: Point,
-    learning_rate: float,
+    learning_rate: Rate,
     momentum: float,
     weight_decay: float,
 ) -> None:
@@ -50,8 +53,16 @@ def heavy_ball(
             leaf_velocity.mul_(momentum).add_(gradient[name])
             if weight_decay:
                 leaf_velocity.add_(leaf, alpha=weight_decay)
-            leaf.sub_(leaf_velocity, alpha=learning_rate)
+            add_multiple(leaf, leaf_velocity, -learning_rate)
         else:
             if weight_decay:
                 leaf.mul_(1 - learning_rate * weight_decay)
-            leaf.sub_(gradient[name], alpha=learning_rate)
+            add_multiple(leaf, gradient[name], -learning_rate)
+
+
+def add_multiple(leaf: Tensor, direction: Tensor, factor: Rate) -> None:
+    """In place: leaf ← leaf + factor · direction, tensors of one shape."""
+    if isinstance(factor, Tensor):
+        leaf.add_(factor * direction)
+    else:
+        leaf.add_(direction, alpha=factor)

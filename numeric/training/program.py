@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -10,20 +9,21 @@ import torch
 from torch import Tensor
 
 from numeric.errors import DataError, SizeError
+from numeric.losses import Loss
 from numeric.training.batches import Batches
+from numeric.training.gradient import Batch
+from numeric.training.inner_step import InnerStep, inner_step
+from numeric.training.learning_rate import learning_rate_at
 from numeric.training.model import Model, Point
 from numeric.training.optimizer import Optimizer
 from numeric.training.stream import Stream, normal_stream
-
-Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
 class Program:
     """Model, per-sample loss, update rule, batches and, for Langevin, the noise of the parameters.
 
-    shapes: one replica's leaves; seed_gradient: ones (R,), which sum the replicas' losses in the backward
-    pass.
+    shapes: one replica's leaves. step: what takes a step, of all these parts but batches and noise.
     """
 
     model: Model
@@ -32,7 +32,13 @@ class Program:
     batches: Batches
     noise: Stream | None
     shapes: dict[str, tuple[int, ...]]
-    seed_gradient: Tensor
+    replicas: int
+    device: torch.device
+    step: InnerStep
+
+    def rate_at(self, step: int) -> float:
+        """The step size η of one step."""
+        return learning_rate_at(self.optimizer.lr, step)
 
     def noise_at(self, step: int) -> Point | None:
         """Standard normal leaves (R, *shape) of one step, or None if the update rule wants none."""
@@ -44,6 +50,20 @@ class Program:
             name: part.reshape(len(numbers), *shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
+
+    def block_inputs(self, first: int, count: int) -> tuple[list[Batch], Tensor, list[Point | None]]:
+        """Batches, step sizes (count,) in float64 and noise of `count` steps from `first` on.
+
+        A stream's numbers are valid until it moves on; so those of several steps are copied. Batches are copies.
+        """
+        steps = range(first, first + count)
+        batches = [self.batches.at(step) for step in steps]
+        rates = torch.tensor([self.rate_at(step) for step in steps], dtype=torch.float64, device=self.device)
+        return batches, rates, [_copied(self.noise_at(step)) for step in steps]
+
+
+def _copied(noise: Point | None) -> Point | None:
+    return None if noise is None else {name: leaf.clone() for name, leaf in noise.items()}
 
 
 def build_program(
@@ -64,8 +84,8 @@ def build_program(
             "langevin", (count,), seed=seed, replicas=replicas, dtype=first.dtype, device=first.device
         )
     batches = Batches(data, optimizer, seed=seed, replicas=replicas)
-    ones = torch.ones(replicas, dtype=first.dtype, device=first.device)
-    program = Program(model, loss, optimizer, batches, noise, shapes, ones)
+    step = inner_step(model, loss, optimizer)
+    program = Program(model, loss, optimizer, batches, noise, shapes, replicas, first.device, step)
     _check_loss(program, point)
     return program
 
@@ -83,7 +103,7 @@ def _check_loss(program: Program, point: Point) -> None:
             raise SizeError(
                 f"the prediction {tuple(prediction.shape)} does not fit the batch ({leaves}): {error}"
             ) from error
-    expected = (len(program.seed_gradient), program.batches.size)
+    expected = (program.replicas, program.batches.size)
     if tuple(losses.shape) != expected:
         raise SizeError(
             f"the loss has shape {tuple(losses.shape)}, not {expected} (replicas, samples): return one number a sample"

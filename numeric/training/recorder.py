@@ -27,9 +27,9 @@ class Recorder:
         self._count = 0
         self._values: dict[str, Tensor] = {}
 
-    def is_due(self, index: int) -> bool:
-        """Whether step `index` is the next one to record."""
-        return self._count < len(self._steps) and self._steps[self._count] == index
+    def next_due(self) -> int | None:
+        """The next step to record, None if there is none left."""
+        return self._steps[self._count] if self._count < len(self._steps) else None
 
     def record(self, step: Step) -> None:
         """Evaluate every observable and copy the values."""

@@ -10,6 +10,7 @@ import torch
 
 from numeric.errors import DivergedError
 from numeric.training.advance import advance
+from numeric.training.block import UNROLLED, Block
 from numeric.training.checkpoint import resume_checkpoint, write_checkpoint
 from numeric.training.divergence import WINDOW, DivergenceWatch
 from numeric.training.learning_rate import learning_rate_at
@@ -26,6 +27,7 @@ class Run:
     """The parts of one call of `train`; `complete` takes it to the end."""
 
     program: Program
+    block: Block | None
     config: dict[str, Any]
     initial: Point
     state: State
@@ -50,17 +52,25 @@ class Run:
         return self._results()
 
     def _advance_to(self, stop: int) -> None:
-        for _ in range(stop - self.state.step):
-            self.watch.note(advance(self.program, self.state, self.recorder))
+        while self.state.step < stop:
+            self.watch.note(advance(self.program, self.state, self.recorder, self.block, stop))
         self.watch.look(stop)
         self._stop_if_diverged()
 
     def _next_stop(self, checkpoint_every: int) -> int:
-        step = self.state.step
-        return min(step + WINDOW, (step // checkpoint_every + 1) * checkpoint_every, self.steps)
+        """Where to look for divergence, or to write a checkpoint: always between blocks, never inside one."""
+        step, unit = self.state.step, self._unit
+        window = (step + WINDOW) // unit * unit
+        checkpoint = -(-(step // checkpoint_every + 1) * checkpoint_every // unit) * unit
+        return min(window, checkpoint, self.steps)
+
+    @property
+    def _unit(self) -> int:
+        return 1 if self.block is None else UNROLLED
 
     def _is_checkpoint(self, checkpoint_every: int) -> bool:
-        return self.state.step % checkpoint_every == 0 or self.state.step == self.steps
+        """At the first stop at or after a multiple of checkpoint_every, and at the end."""
+        return self.state.step % checkpoint_every < self._unit or self.state.step == self.steps
 
     def _stop_if_diverged(self) -> None:
         found = self.watch.first()

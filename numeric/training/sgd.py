@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numeric.errors import OptionError
 from numeric.training.learning_rate import LearningRate, check_learning_rate, check_range
 from numeric.training.model import Point
-from numeric.training.optimizer import Optimizer, heavy_ball
+from numeric.training.optimizer import Optimizer, Rate, heavy_ball
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,6 @@ class SGD(Optimizer):
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"batch_size = {self.batch_size} is out of range: at least 1, or None for all samples")
 
-    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: float, noise: Point | None) -> None:
+    def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: Rate, noise: Point | None) -> None:
         """In place: the heavy-ball step, plain SGD without momentum. Leaves (R, *shape)."""
         heavy_ball(point, gradient, velocity, learning_rate, self.momentum, self.weight_decay)

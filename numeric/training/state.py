@@ -21,6 +21,6 @@ class State:
 
 def start_state(initial: Point, optimizer: Optimizer) -> State:
     """State before step 0: a copy of the starting point, velocity zero."""
-    point = {name: leaf.clone().requires_grad_() for name, leaf in initial.items()}
+    point = {name: leaf.clone() for name, leaf in initial.items()}
     velocity = {name: torch.zeros_like(leaf) for name, leaf in initial.items()} if optimizer.momentum else {}
     return State(0, point, velocity)

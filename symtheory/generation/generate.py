@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from symtheory.codegen.generated_module import GeneratedModule
 from symtheory.codegen.predictor import render_predictor
+from symtheory.codegen.pullback import render_pullback
 from symtheory.errors import CalculusError, CodegenError, SingularMetricError
 from symtheory.generation.assembly import GEOMETRY, Assembly, GeometrySources
 from symtheory.generation.geometry_functions import GeometryFunctions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def generate(parametrization: Parametrization, metric: str | MetricFamily = "mixed") -> GeneratedModule:
     """A module of plain torch functions for a declaration.
 
-    Holds ``predictor``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas of every prediction, and the
+    Holds ``predictor``, ``value_and_pullback``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas of every prediction, and the
     geometry of the metric: ``check_domain``, ``inner``, ``norm``, ``flat``, ``sharp``, ``vertical``,
     ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``riemannian_hessian`` and ``hessian_trace``; for
     coordinatewise graphs also ``exponential``, ``logarithm`` and ``gauge_correction``. What cannot be generated is
@@ -37,6 +38,7 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     for name in (parametrization.name, label):
         _require_plain(str(name))
     assembly = Assembly({"predictor": render_predictor(parametrization)})
+    assembly.attempt("value_and_pullback", lambda: render_pullback(parametrization))
     assembly.attempt("act", lambda: render_act(parametrization))
     assembly.attempt("inverse", lambda: render_inverse(parametrization))
     assembly.attempt("compose", lambda: render_compose(parametrization))

@@ -92,6 +92,22 @@ class Operation(ABC):
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         """Infinitesimal rule: the derivative of the result along ``tangents``, as nodes of the graph."""
 
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        """Torch source of the adjoint in operand ``place`` of an operation that is linear in each of its operands.
+
+        ⟨cotangent, f(…, ξ, …)⟩ = ⟨adjoint, ξ⟩ for every ξ in that place. operands: names of their
+        tensors, "" for one that is itself such a ξ and has no value; all carry the same leading batch dimensions,
+        over which nothing is summed. None for an operation that is not
+        linear, whose adjoint is that of its infinitesimal rule, or that says what it contracts.
+        """
+        return None
+
+    def contraction(self, shapes: Sequence[Shape]) -> tuple[str, str, str] | None:
+        """Letters of the axes of both operands and of the result, for a product that sums over those it leaves out."""
+        return None
+
     def needed_sizes(self) -> set[sp.Symbol]:
         """Symbolic sizes whose values the torch source reads; only operations that store sizes override it."""
         return set()

@@ -92,6 +92,18 @@ def torch_size(size: Size) -> str:
     return str(numerator) if denominator == 1 else f"({numerator}) // ({denominator})"
 
 
+def batch_and_sizes(tensor: str, rank: int, sizes: Shape, like: str = "") -> str:
+    """Python source of a shape: the batch axes of a tensor, those before its last ``rank``, and then the sizes.
+
+    like: a tensor off whose last axes the sizes are read, where there is one; they are named otherwise.
+    """
+    batch = f"{tensor}.shape[:-{rank}]" if rank else f"{tensor}.shape"
+    if like and sizes:
+        return f"(*{batch}, *{like}.shape[-{len(sizes)}:])"
+    listed = "".join(f", {torch_size(size)}" for size in sizes)
+    return f"(*{batch}{listed or ','})"
+
+
 def torch_number(value: sp.Expr) -> str:
     """A number, or an expression in the names of the symbolic sizes, as Python source that needs no import."""
     if value.is_Integer:

@@ -10,7 +10,7 @@ import sympy as sp
 
 from symtheory.graph.action import Fate
 from symtheory.graph.operations.homogeneous import PositivelyHomogeneous
-from symtheory.graph.operations.step import Step
+from symtheory.graph.operations.sign import Sign
 from symtheory.graph.shapes import Shape
 
 if TYPE_CHECKING:
@@ -33,4 +33,4 @@ class Absolute(PositivelyHomogeneous):
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         if tangents[0] is None:
             return None
-        return type(result)(Step(sp.Integer(-1)), operands) * tangents[0]
+        return type(result)(Sign(), operands) * tangents[0]

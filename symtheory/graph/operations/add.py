@@ -12,7 +12,7 @@ from symtheory.errors import CalculusError
 from symtheory.graph.action import FIXING_ONES, Action, ActionSystem, Fate, relabelled
 from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Elementwise
-from symtheory.graph.operations.stretch import aligned_places, stretched_places
+from symtheory.graph.operations.stretch import aligned_places, gathered, stretched_places
 from symtheory.graph.shapes import Shape, same_shape
 
 if TYPE_CHECKING:
@@ -74,3 +74,8 @@ class Add(Elementwise):
         if moving is None or same_shape(moving.shape, result.shape):
             return moving
         return moving + result * 0  # stretches the tangent of a broadcast summand to the shape of the sum
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        return gathered(cotangent, shapes[place], result)

@@ -68,3 +68,8 @@ class AddAxes(Operation):
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].reshape(*result.shape)
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        return cotangent + f".squeeze(-{len(shapes[0]) + 1})" * self.count

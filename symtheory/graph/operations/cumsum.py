@@ -40,3 +40,8 @@ class CumulativeSum(RowWise):
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else type(result)(self, (tangents[0],))
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        return f"{cotangent}.flip(-1).cumsum(dim=-1).flip(-1)"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from symtheory.graph.node import Node
 
+STACKS = "cdefghijlmnopqrtuvwxyz"
+"""Letters of the stack axes of a product; a, b and k are its rows, its columns and the contracted axis."""
+
 
 @dataclass(frozen=True)
 class MatMul(Operation):
@@ -152,6 +155,14 @@ class MatMul(Operation):
         if left is None or right is None:
             return left if right is None else right
         return left + right
+
+    def contraction(self, shapes: Sequence[Shape]) -> tuple[str, str, str]:
+        left, right = shapes
+        stacks = STACKS[: max(len(left), len(right), 2) - 2]
+        left_stack, right_stack = (stacks[len(stacks) - max(len(shape) - 2, 0) :] for shape in shapes)
+        row, column = "a" * (len(left) > 1), "b" * (len(right) > 1)
+        return f"{left_stack}{row}k", f"{right_stack}k{column}", f"{stacks}{row}{column}"
+
 
 
 def _inner(right: Shape) -> int:

@@ -21,7 +21,7 @@ from symtheory.graph.action import (
 )
 from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Elementwise
-from symtheory.graph.operations.stretch import aligned_places, stretched_places
+from symtheory.graph.operations.stretch import aligned_places, gathered, stretched_places
 from symtheory.graph.shapes import Shape
 
 if TYPE_CHECKING:
@@ -85,3 +85,8 @@ class Multiply(Elementwise):
         if left is None or right is None:
             return left if right is None else right
         return left + right
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        return gathered(f"{cotangent} * {operands[1 - place]}", shapes[place], result)

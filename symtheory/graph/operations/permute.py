@@ -88,3 +88,12 @@ class Permute(Operation):
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].transpose(*self.axes)
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        rank = len(self.axes)
+        if self._is_matrix_transpose:
+            return f"{cotangent}.mT"
+        target = tuple(axis - rank for axis in self.axes)
+        return f"torch.movedim({cotangent}, {tuple(range(-rank, 0))}, {target})"

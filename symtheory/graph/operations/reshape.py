@@ -13,7 +13,7 @@ from symtheory.graph.action import Action, ActionSystem, Fate, Slot, relabelled
 from symtheory.graph.axis_links import RESULT, End, Link
 from symtheory.graph.layout import Layout, regroup
 from symtheory.graph.operation import Operation
-from symtheory.graph.shapes import Shape, bind_shape, element_count, is_bound, same_shape, same_size, show, torch_size
+from symtheory.graph.shapes import Shape, batch_and_sizes, bind_shape, element_count, is_bound, same_shape, same_size, show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,10 +57,7 @@ class Reshape(Operation):
         raise CalculusError("a reshape has no matrix-expression meaning: bind small sizes instead")
 
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
-        rank = len(shapes[0])
-        batch = f"{operands[0]}.shape[:-{rank}]" if rank else f"{operands[0]}.shape"
-        sizes = "".join(f", {torch_size(size)}" for size in self.sizes)
-        return f"{operands[0]}.reshape((*{batch}{sizes or ','}))"
+        return f"{operands[0]}.reshape({batch_and_sizes(operands[0], len(shapes[0]), self.sizes)})"
 
     def equivariance(
         self, system: ActionSystem, actions: Sequence[Action], layouts: Sequence[Layout], result: Layout
@@ -106,6 +103,11 @@ class Reshape(Operation):
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].reshape(*self.sizes)
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        return f"{cotangent}.reshape({batch_and_sizes(cotangent, len(result), shapes[0], operands[0])})"
 
     def needed_sizes(self) -> set[sp.Symbol]:
         return {symbol for size in self.sizes for symbol in size.free_symbols}

@@ -57,6 +57,11 @@ class Scale(Elementwise):
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0] * self.factor
 
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        return self.torch([cotangent], [result])
+
     def needed_sizes(self) -> set[sp.Symbol]:
         return set(self.factor.free_symbols)
 

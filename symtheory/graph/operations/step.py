@@ -29,6 +29,8 @@ class Step(Elementwise):
 
     def torch(self, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
         x = operands[0]
+        if self.low == 0:
+            return f"({x} > 0).to({x}.dtype)"
         return f"torch.where({x} > 0, torch.ones_like({x}), torch.full_like({x}, {float(self.low)}))"
 
     def equivariance(

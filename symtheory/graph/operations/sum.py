@@ -13,7 +13,7 @@ from symtheory.graph.action import FIXING_ONES, Action, ActionSystem, Fate, Slot
 from symtheory.graph.axis_links import RESULT, End, Link, link
 from symtheory.graph.layout import Layout
 from symtheory.graph.operation import Operation
-from symtheory.graph.shapes import Shape
+from symtheory.graph.shapes import Shape, batch_and_sizes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,3 +87,11 @@ class Sum(Operation):
 
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else tangents[0].sum(self.axes)
+
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        if not self.axes:
+            return cotangent
+        axes = "".join(f".unsqueeze({axis})" for axis in sorted(self.axes, reverse=True))
+        return f"{cotangent}{axes}.expand({batch_and_sizes(cotangent, len(result), shapes[0], operands[0])})"

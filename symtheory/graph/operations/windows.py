@@ -105,6 +105,14 @@ class Windows(Operation):
     def tangent(self, operands: Sequence[Node], tangents: Sequence[Node | None], result: Node) -> Node | None:
         return None if tangents[0] is None else type(result)(self, (tangents[0],))
 
+    def adjoint(
+        self, place: int, cotangent: str, operands: Sequence[str], shapes: Sequence[Shape], result: Shape
+    ) -> str | None:
+        last = torch_size(self.size - 1)
+        margins = "0, 0, " * (-self.axis - 1) + f"_offset, {last if self.size.is_Integer else f'({last})'} - _offset"
+        part = f"torch.nn.functional.pad({cotangent}.select(-1, _offset), ({margins}))"
+        return f"sum([{part} for _offset in range({torch_size(self.size)})])"
+
     def needed_sizes(self) -> set[sp.Symbol]:
         return set(self.size.free_symbols)
 
