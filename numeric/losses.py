@@ -5,8 +5,8 @@ all replicas. The prediction is (R, *out) where the declared graph has no inputs
 and (R, B, *out) where it has. All losses are dimensionless. A loss of one's own is any callable with this signature.
 
 The losses here know their derivative: `loss.value_and_derivative(prediction, batch)` gives the losses (R, B) and the
-derivative of each replica's mean loss by its prediction, of the prediction's shape. A loss of one's own that has such an
-attribute is trained without automatic differentiation; one that has none is differentiated automatically.
+derivative of each replica's mean loss by its prediction, of the prediction's shape. A loss of one's own that has such
+an attribute is trained without automatic differentiation; one that has none is differentiated automatically.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ def _linear_regression(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Te
     x = batch["x"]
     residual = _dot(x, prediction) - batch["y"]
     weights = residual / residual.shape[1]
-    if _is_shared(x):
-        derivative = weights @ x[0]
-    else:
-        derivative = (weights.unsqueeze(1) @ x).squeeze(1)
+    derivative = weights @ x[0] if _is_shared(x) else (weights.unsqueeze(1) @ x).squeeze(1)
     return 0.5 * residual.square(), derivative
 
 

@@ -33,6 +33,7 @@ FUNCTIONS = {
     "riemannian_hessian",
     "hessian_trace",
     "predictor",
+    "value_and_pullback",
     "act",
     "inverse",
     "compose",

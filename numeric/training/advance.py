@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from numeric.training.block import UNROLLED, Block
+from numeric.training.block import Block
 from numeric.training.program import Program
 from numeric.training.recorder import Recorder
 from numeric.training.state import State
@@ -14,20 +14,18 @@ from numeric.training.step import Step
 def advance(program: Program, state: State, recorder: Recorder, block: Block | None, stop: int) -> Tensor:
     """Take one step, or a block if a whole one fits, in place; return the losses before each step, (steps taken, R).
 
-    Blocks begin at multiples of UNROLLED, end at `stop` or before and hold no step that is due to be recorded, so
-    that the same steps are taken together whatever came before. Call under torch.no_grad().
+    A block ends at `stop` or before and holds no step that is due to be recorded; it begins at a multiple of its
+    length, so that the same steps are taken together whatever came before. Call under torch.no_grad().
     """
-    if block is not None and _fits(state.step, recorder, stop):
-        losses = block(state.point, state.velocity, *program.block_inputs(state.step, UNROLLED))
-        state.step += UNROLLED
-        return losses
+    if block is not None and _fits(block.steps, state.step, recorder, stop):
+        return block.take(program, state)
     return _one_step(program, state, recorder).unsqueeze(0)
 
 
-def _fits(step: int, recorder: Recorder, stop: int) -> bool:
+def _fits(length: int, step: int, recorder: Recorder, stop: int) -> bool:
     due = recorder.next_due()
-    end = step + UNROLLED
-    return step % UNROLLED == 0 and end <= stop and (due is None or due >= end)
+    end = step + length
+    return step % length == 0 and end <= stop and (due is None or due >= end)
 
 
 def _one_step(program: Program, state: State, recorder: Recorder) -> Tensor:

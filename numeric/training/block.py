@@ -4,26 +4,73 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from types import CodeType, FunctionType
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from numeric.errors import OptionError
 from numeric.training.gradient import Batch
 from numeric.training.inner_step import InnerStep
 from numeric.training.model import Point
+from numeric.training.program import Program
+from numeric.training.state import State
 
-UNROLLED = 8
-"""Steps in one compiled function. The time of a call is spread over them; compile time grows in proportion."""
+LONGEST = 8
+OPERATIONS = 600
+"""A block has at most LONGEST steps, a power of two, and about this many operations, on which compile time depends."""
 
-Block = Callable[[Point, Point, Sequence[Batch], Tensor, Sequence[Point | None]], Tensor]
-"""(point, velocity, UNROLLED batches, rates (UNROLLED,), noises) → losses (UNROLLED, R); moves the point in place."""
+Steps = Callable[[Point, Point, Sequence[Batch], Tensor, Sequence[Point | None]], Tensor]
+"""(point, velocity, batches, step sizes, noises), of as many steps → losses (steps, R). Moves the point in place."""
 
 
-def unrolled(step: InnerStep) -> Block:
-    """UNROLLED steps one after the other, to be compiled."""
+@dataclass(frozen=True)
+class Block:
+    """`steps` steps of a program in one function. Blocks begin at multiples of `steps`."""
 
+    steps: int
+    function: Steps
+
+    def take(self, program: Program, state: State) -> Tensor:
+        """Take the steps from `state.step` on, in place; return the losses before each, (steps, R)."""
+        losses = self.function(state.point, state.velocity, *program.block_inputs(state.step, self.steps))
+        state.step += self.steps
+        return losses
+
+
+def block_length(program: Program, state: State) -> int:
+    """How many steps go into one block: LONGEST, or fewer where a step has many operations."""
+    point, velocity = _copies(state)
+    (batch,), (rate,), (noise,) = program.block_inputs(0, 1)
+    with torch.no_grad(), _Counter() as counter:
+        program.step(point, velocity, batch, rate, noise)
+    length = LONGEST
+    while length > 1 and length * counter.count > OPERATIONS:
+        length //= 2
+    return length
+
+
+def compiled_block(program: Program, state: State, length: int) -> Block:
+    """A block through torch.compile, tried once on a copy of the state.
+
+    Raises OptionError, with torch's reason, where the steps cannot be compiled, as without a C++ compiler.
+    """
+    function: Steps = torch.compile(_own_code(_unrolled(program.step)), dynamic=False, fullgraph=True)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, about its own parts
+            point, velocity = _copies(state)
+            function(point, velocity, *program.block_inputs(0, length))
+    except (RuntimeError, OSError) as error:
+        reason = next(iter(str(error).split("\n")), "") or type(error).__name__
+        raise OptionError(f"the steps cannot be compiled ({reason}): set backend to 'auto' or 'eager'") from error
+    return Block(length, function)
+
+
+def _unrolled(step: InnerStep) -> Steps:
     def block(
         point: Point, velocity: Point, batches: Sequence[Batch], rates: Tensor, noises: Sequence[Point | None]
     ) -> Tensor:
@@ -36,36 +83,31 @@ def unrolled(step: InnerStep) -> Block:
     return block
 
 
-def compiled(
-    step: InnerStep,
-    point: Point,
-    velocity: Point,
-    batches: Sequence[Batch],
-    rates: Tensor,
-    noises: Sequence[Point | None],
-) -> Block:
-    """The unrolled steps through torch.compile, tried once on copies of what training starts with.
-
-    Raises OptionError, with torch's reason, where they cannot be compiled, as without a C++ compiler.
-    """
-    function = torch.compile(_own_code(unrolled(step)), dynamic=False, fullgraph=True)
-    copies = [{name: leaf.clone() for name, leaf in leaves.items()} for leaves in (point, velocity)]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own, about its own parts
-            function(copies[0], copies[1], batches, rates, noises)
-    except (RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise OptionError(f"the steps cannot be compiled ({reason}): leave backend at 'auto', or set 'eager'") from error
-    return function
-
-
-def _own_code(function: Block) -> Block:
+def _own_code(function: Steps) -> Steps:
     """The same function with a code object of its own.
 
     torch.compile keeps what it compiled with the code object, looks through all of it at every call and refuses more
     than a few versions; each training run has its own version.
     """
     assert isinstance(function, FunctionType)
-    code: CodeType = function.__code__.replace()
+    code = function.__code__.replace()
     return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+
+
+def _copies(state: State) -> tuple[Point, Point]:
+    point, velocity = (
+        {name: leaf.clone() for name, leaf in leaves.items()} for leaves in (state.point, state.velocity)
+    )
+    return point, velocity
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the operations that torch runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return function(*args, **(kwargs or {}))

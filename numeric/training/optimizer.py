@@ -33,8 +33,8 @@ class Optimizer(ABC):
     def update(self, point: Point, gradient: Point, velocity: Point, learning_rate: Rate, noise: Point | None) -> None:
         """Move `point`, and `velocity` where there is momentum, in place.
 
-        All leaves are (R, *shape). learning_rate: a number, or a tensor () where steps are compiled. gradient is that of the batch loss without the decay term; velocity is
-        empty without momentum; noise is None unless draws_noise.
+        All leaves are (R, *shape). learning_rate is a number, or a tensor () where steps are compiled; gradient is that
+        of the batch loss without the decay term; velocity is empty without momentum; noise is None unless draws_noise.
         """
 
 

@@ -10,7 +10,7 @@ import torch
 
 from numeric.errors import DivergedError
 from numeric.training.advance import advance
-from numeric.training.block import UNROLLED, Block
+from numeric.training.block import Block
 from numeric.training.checkpoint import resume_checkpoint, write_checkpoint
 from numeric.training.divergence import WINDOW, DivergenceWatch
 from numeric.training.learning_rate import learning_rate_at
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def _unit(self) -> int:
-        return 1 if self.block is None else UNROLLED
+        return 1 if self.block is None else self.block.steps
 
     def _is_checkpoint(self, checkpoint_every: int) -> bool:
         """At the first stop at or after a multiple of checkpoint_every, and at the end."""

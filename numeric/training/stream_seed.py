@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 _WORD = 0xFFFFFFFF
 
@@ -14,10 +15,15 @@ def stream_seed(seed: int, purpose: str, replica: int, block: int) -> int:
     65,000 draws. So (replica, block) is numbered without repetition (Cantor's pairing) and scrambled by a
     bijection: within one (seed, purpose) no two blocks share their low word while replica + block < 92,681.
     """
-    key = int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
+    key = _key(seed, purpose)
     diagonal = replica + block
     pair = diagonal * (diagonal + 1) // 2 + block
     return (key >> 33) << 32 | _scramble((pair ^ key) & _WORD)
+
+
+@cache
+def _key(seed: int, purpose: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
 
 
 def _scramble(word: int) -> int:

@@ -69,7 +69,7 @@ def train(
     checkpoint_every steps (default: a twentieth of the run) and at the end; the same call goes on from it, on the
     CPU to bit-identical results. progress: None shows a bar on a terminal only. on_divergence: "raise", or "keep"
     to go on with the other replicas and mark the diverged ones in Runs.diverged_steps. backend: "eager" takes steps one
-    by one, "compiled" takes 8 unrecorded steps at a time in one function made by torch.compile, the same up to
+    by one, "compiled" takes up to 8 unrecorded steps at a time in one function made by torch.compile, the same up to
     rounding (checkpoints are then written at the end of such a block); "auto" compiles long runs, see
     numeric.training.backend.
 

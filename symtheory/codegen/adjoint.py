@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from symtheory.codegen.contraction_text import CONTRACT
 from symtheory.codegen.naming import Names
 from symtheory.errors import CodegenError
 from symtheory.graph.computation_graph import ComputationGraph
@@ -57,7 +58,11 @@ class Adjoint:
         for node in reversed(self.graph.nodes):
             if node.operands:
                 self._back_through(node)
-        return {node.operation.identifier: self._gradient(node) for node in self.graph.nodes if _is_parameter(node)}
+        return {
+            node.operation.identifier: self._gradient(node)
+            for node in self.graph.nodes
+            if isinstance(node.operation, Parameter)
+        }
 
     def _gradient(self, node: Node) -> str:
         terms = self._cotangents.get(node, [])
@@ -89,7 +94,7 @@ class Adjoint:
             return None
         operand, other = node.operands[place], node.operands[1 - place]
         spec = f"{letters[2]},{letters[1 - place]}->{letters[place]}"
-        source = f'torch.einsum("{spec}", {cotangent}, {self._value(other)})'
+        source = f'{CONTRACT}("{spec}", {cotangent}, {self._value(other)})'
         stacks = max(operand.rank - 2, 0)
         outer = node.shape[: max(node.operands[0].rank, node.operands[1].rank, 2) - 2]
         return gathered(source, operand.shape, (*outer[len(outer) - stacks :], *operand.shape[stacks:]))
@@ -148,7 +153,7 @@ class Adjoint:
         letters = self._letters(node)
         if letters is not None:
             values = ", ".join(map(self._value, node.operands))
-            source = f'torch.einsum("{letters[0]},{letters[1]}->{letters[2]}", {values})'
+            source = f'{CONTRACT}("{letters[0]},{letters[1]}->{letters[2]}", {values})'
         else:
             sampled = self._has_samples(node)
             source = node.operation.torch([self._lifted(operand, sampled) for operand in node.operands], shapes)
@@ -171,12 +176,12 @@ class Adjoint:
     def _has_samples(self, node: Node) -> bool:
         if node not in self._sampled:
             own = isinstance(node.operation, Input)
-            self._sampled[node] = own or any([self._has_samples(operand) for operand in node.operands])
+            self._sampled[node] = own or any(map(self._has_samples, node.operands))
         return self._sampled[node]
 
     def _moves(self, node: Node) -> bool:
         if node not in self._moving:
-            self._moving[node] = any([self._moves(operand) for operand in node.operands])
+            self._moving[node] = any(map(self._moves, node.operands))
         return self._moving[node]
 
     def _is_tangent(self, node: Node) -> bool:
@@ -189,10 +194,6 @@ class Adjoint:
         name = self._pool.numbered("".join(c if c.isalnum() else "_" for c in wish))
         self._statements.append((name, source))
         return name
-
-
-def _is_parameter(node: Node) -> bool:
-    return isinstance(node.operation, Parameter)
 
 
 def _order(root: Node, stop: Iterable[Node]) -> list[Node]:
@@ -211,5 +212,3 @@ def _order(root: Node, stop: Iterable[Node]) -> list[Node]:
         else:
             stack.extend(waiting)
     return own
-
-

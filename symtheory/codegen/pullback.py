@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import sympy as sp
 
 from symtheory.codegen.adjoint import Adjoint
+from symtheory.codegen.contraction_text import CONTRACT, CONTRACTION_TEXT
 from symtheory.codegen.docstring import shape_text
 from symtheory.codegen.layout import INDENT, LINE_LENGTH, fold_statement
 from symtheory.codegen.paragraph import fold_entry, fold_paragraph
@@ -20,8 +21,8 @@ NAME = "value_and_pullback"
 RESULT = "tuple[Tensor, Callable[[Tensor], dict[str, Tensor]]]"
 
 
-def render_pullback(graph: ComputationGraph) -> str:
-    """Source of ``value_and_pullback(point, <inputs and constants by name>)``.
+def render_pullback(graph: ComputationGraph) -> dict[str, str]:
+    """Source of ``value_and_pullback(point, <inputs and constants by name>)``, with the function it calls if any.
 
     Inputs carry one axis more than the point, that of the samples, after the batch axes they share. Raises
     ``CodegenError`` for a name that cannot be an argument, and for an operation without an adjoint.
@@ -49,7 +50,8 @@ def render_pullback(graph: ComputationGraph) -> str:
     lines += [f"{2 * INDENT}return {{"]
     lines += [f'{3 * INDENT}"{name}": {source},' for name, source in gradient.items()]
     lines += [f"{2 * INDENT}}}", "", f"{INDENT}return {value}, pullback"]
-    return "\n".join([*_signature(arguments), *_docstring(graph), *lines]) + "\n"
+    helpers = {CONTRACT: CONTRACTION_TEXT} if f"{CONTRACT}(" in text else {}
+    return helpers | {NAME: "\n".join([*_signature(arguments), *_docstring(graph), *lines]) + "\n"}
 
 
 def _folded(statements: Iterable[tuple[str, str]], indent: str) -> list[str]:
@@ -96,5 +98,3 @@ def _docstring(graph: ComputationGraph) -> list[str]:
         *fold_entry(returns),
         f'{INDENT}"""',
     ]
-
-

@@ -164,7 +164,6 @@ class MatMul(Operation):
         return f"{left_stack}{row}k", f"{right_stack}k{column}", f"{stacks}{row}{column}"
 
 
-
 def _inner(right: Shape) -> int:
     return -2 if len(right) > 1 else -1
 

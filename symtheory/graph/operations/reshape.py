@@ -13,7 +13,16 @@ from symtheory.graph.action import Action, ActionSystem, Fate, Slot, relabelled
 from symtheory.graph.axis_links import RESULT, End, Link
 from symtheory.graph.layout import Layout, regroup
 from symtheory.graph.operation import Operation
-from symtheory.graph.shapes import Shape, batch_and_sizes, bind_shape, element_count, is_bound, same_shape, same_size, show
+from symtheory.graph.shapes import (
+    Shape,
+    batch_and_sizes,
+    bind_shape,
+    element_count,
+    is_bound,
+    same_shape,
+    same_size,
+    show,
+)
 
 if TYPE_CHECKING:
     import numpy as np
