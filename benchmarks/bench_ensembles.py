@@ -1,13 +1,13 @@
 """Replica-steps per second of 256 replicas in numeric.train against a plain torch.nn loop of one run, four models.
 
-    python benchmarks/bench_ensembles.py [--json] [--threads N] [--pairs N] [--model TEXT] [--steps N] [--memory]
+    python benchmarks/bench_ensembles.py [--json] [--threads N] [--pairs N] [--model TEXT] [--memory] [--cpu]
 
 Each pair times the plain loop and numeric.train, step by step and compiled, one after the other in one process, so
-that a change in the machine's load meets all of them. Reported are medians over pairs of ratios, with the extremes.
-Compiling is timed by itself, once with torch's caches empty; the ratio "compile counted" is that of a run of --steps
-steps which begins by compiling. --memory adds the growth of the peak resident memory between 256 and 4096 replicas, in processes of
-their own. The load of the machine (one-minute average) goes with the result: with more of it than there are cores,
-timings with several threads say little.
+that a change in the machine's load meets all of them. Reported are medians over pairs of ratios, with the extremes;
+ensembles are timed from their first to their last step. Compiling is timed by itself, once with torch's caches empty;
+the ratio "compile counted" is that of a run of --steps steps which begins by compiling. --memory adds the growth of the
+peak resident memory between 256 and 4096 replicas, in processes of their own. With more load than there are cores,
+timings on the wall say little; --cpu takes the processor time of one thread instead.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 if __name__ == "__main__":
@@ -31,20 +32,23 @@ import torch
 from ensemble_problems import LR, Problem, problems
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 import numeric
+from numeric.training.backend import Backend
 
 REPLICAS, MANY_REPLICAS = 256, 4096
-PLAIN_STEPS, EAGER_SECONDS = 1000, 1.0
+PLAIN_STEPS, RUN_SECONDS = 1000, 1.0
 Row = dict[str, Any]
+Clock = Callable[[], float]
 
 
-def plain_seconds(problem: Problem, steps: int = PLAIN_STEPS) -> float:
+def plain_seconds(problem: Problem, clock: Clock, steps: int = PLAIN_STEPS) -> float:
     """Seconds for one step of one run in the plain loop."""
     model, mean_squared_error = problem.plain(), torch.nn.MSELoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     x, y = (leaf for leaf in problem.data.values())
-    begin = time.perf_counter()
+    begin = clock()
     for _ in range(steps):
         inputs, targets = x, y
         if problem.batch is not None:
@@ -54,13 +58,20 @@ def plain_seconds(problem: Problem, steps: int = PLAIN_STEPS) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return (time.perf_counter() - begin) / steps
+    return (clock() - begin) / steps
 
 
-def ensemble_seconds(problem: Problem, steps: int, backend: str, replicas: int = REPLICAS) -> float:
-    """Seconds for a whole run of the ensemble, preparation and compiling included."""
-    module = problem.module.load()
-    begin = time.perf_counter()
+def ensemble_seconds(
+    problem: Problem, clock: Clock, steps: int, backend: Backend, replicas: int = REPLICAS
+) -> tuple[float, float]:
+    """Seconds for one step, from the first to the last one recorded, and for all that comes before the first."""
+    module, times = problem.module.load(), []
+
+    def note(step: numeric.Step) -> Tensor:
+        times.append(clock())
+        return step.loss
+
+    begin = clock()
     numeric.train(
         module,
         problem.loss,
@@ -68,25 +79,26 @@ def ensemble_seconds(problem: Problem, steps: int, backend: str, replicas: int =
         optimizer=problem.optimizer,
         steps=steps,
         replicas=replicas,
+        observables={"time": note},
+        record_at=[0, steps - 1],
         progress=False,
-        backend=backend,  # type: ignore[arg-type]
+        backend=backend,
     )
-    return time.perf_counter() - begin
+    return (times[1] - times[0]) / (steps - 1), times[0] - begin
 
 
-def measure(problem: Problem, pairs: int, counted_steps: int) -> Row:
+def measure(problem: Problem, clock: Clock, pairs: int, counted_steps: int) -> Row:
     """One row: times of a step, ratios, and what compiling costs."""
-    plain_seconds(problem, 50)
-    trial = 64
-    ensemble_seconds(problem, trial, "eager")
-    steps = max(trial, int(EAGER_SECONDS * trial / ensemble_seconds(problem, trial, "eager")) // 8 * 8)
-    first = ensemble_seconds(problem, 8, "compiled")
+    plain_seconds(problem, clock, 50)
+    ensemble_seconds(problem, clock, 16, "eager")
+    trial, _ = ensemble_seconds(problem, clock, 64, "eager")
+    steps = max(64, int(RUN_SECONDS / trial) // 8 * 8)
+    _, first = ensemble_seconds(problem, time.perf_counter, 24, "compiled")
     plain, eager, compiled = [], [], []
     for _ in range(pairs):
-        plain.append(plain_seconds(problem))
-        eager.append(ensemble_seconds(problem, steps, "eager") / steps)
-        preparation = ensemble_seconds(problem, 8, "compiled")
-        compiled.append((ensemble_seconds(problem, steps + 8, "compiled") - preparation) / steps)
+        plain.append(plain_seconds(problem, clock))
+        eager.append(ensemble_seconds(problem, clock, steps, "eager")[0])
+        compiled.append(ensemble_seconds(problem, clock, steps, "compiled")[0])
     counted = [step + first / counted_steps for step in compiled]
     saved = statistics.median(eager) - statistics.median(compiled)
     return {
@@ -114,8 +126,8 @@ def memory_per_replica(index: int, backend: str) -> float:
     """Bytes by which the peak resident memory grows for each further replica."""
     code = (
         "import sys, resource; sys.path.insert(0, 'benchmarks'); import torch; torch.set_num_threads(1); "
-        "from bench_ensembles import ensemble_seconds, problems; "
-        "ensemble_seconds(problems()[int(sys.argv[1])], 16, sys.argv[2], int(sys.argv[3])); "
+        "from bench_ensembles import ensemble_seconds, problems, time; "
+        "ensemble_seconds(problems()[int(sys.argv[1])], time.perf_counter, 16, sys.argv[2], int(sys.argv[3])); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = [
@@ -148,7 +160,7 @@ def table(rows: list[Row]) -> Table:
         "comp. µs",
     )
     for heading in headings:
-        result.add_column(heading, justify="left" if heading == "model" else "right")
+        result.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=heading == "model")
     if "bytes_per_replica" in rows[0]:
         result.add_column("bytes a replica", justify="right")
     for row in rows:
@@ -170,13 +182,19 @@ def main() -> None:
     parser.add_argument("--model", default="", help="only models whose title contains this text")
     parser.add_argument("--steps", type=int, default=400_000, help="length of the run in which compiling is counted")
     parser.add_argument("--memory", action="store_true", help="measure the memory for each replica too")
+    parser.add_argument(
+        "--cpu", action="store_true", help="processor time of one thread, for a machine that is not idle"
+    )
     options = parser.parse_args()
-    if options.threads is not None:
+    clock = time.process_time if options.cpu else time.perf_counter
+    if options.cpu:
+        torch.set_num_threads(1)
+    elif options.threads is not None:
         torch.set_num_threads(options.threads)
     chosen = [(index, each) for index, each in enumerate(problems()) if options.model in each.title]
     rows = []
     for index, problem in chosen:
-        row = measure(problem, options.pairs, options.steps)
+        row = measure(problem, clock, options.pairs, options.steps)
         if options.memory:
             row["bytes_per_replica"] = memory_per_replica(index, "eager")
         rows.append(row)
@@ -184,6 +202,7 @@ def main() -> None:
         about = {
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "clock": "processor" if options.cpu else "wall",
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
             "load": os.getloadavg()[0],

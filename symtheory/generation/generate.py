@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 def generate(parametrization: Parametrization, metric: str | MetricFamily = "mixed") -> GeneratedModule:
     """A module of plain torch functions for a declaration.
 
-    Holds ``predictor``, ``value_and_pullback``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas of
-    every prediction, and the geometry of the metric: ``check_domain``, ``inner``, ``norm``, ``flat``, ``sharp``, ``vertical``,
-    ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``riemannian_hessian`` and ``hessian_trace``; for
-    coordinatewise graphs also ``exponential``, ``logarithm`` and ``gauge_correction``. What cannot be generated is
-    listed with its reason in the header and in ``.omitted``. Raises ``MetricError`` for a metric that is unknown or
-    does not fit, and ``CodegenError`` for a name that cannot stand in source text.
+    Holds ``predictor``, ``value_and_pullback``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas
+    of every prediction, and the geometry of the metric: ``check_domain``, ``inner``, ``norm``, ``flat``, ``sharp``,
+    ``vertical``, ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``riemannian_hessian`` and
+    ``hessian_trace``; for coordinatewise graphs also ``exponential``, ``logarithm`` and ``gauge_correction``. What
+    cannot be generated is listed with its reason in the header and in ``.omitted``. Raises ``MetricError`` for a
+    metric that is unknown or does not fit, and ``CodegenError`` for a name that cannot stand in source text.
     """
     label: str | None = metric if isinstance(metric, str) else metric.name
     for name in (parametrization.name, label):
