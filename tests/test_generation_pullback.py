@@ -85,6 +85,12 @@ def test_random_graphs(graph: st.Parametrization, shared: bool) -> None:
     assert_equal(expected, found)
 
 
+@pytest.mark.parametrize(("axis", "size"), [(-1, 2), (0, 3), (1, 1)])
+def test_windows_of_a_parameter(axis: int, size: int) -> None:
+    graph = st.Parametrization(st.windows(st.param("u", 4, 5), size, axis), name="cut")
+    assert_equal(*value_and_gradient(graph, False, scale=1.0))
+
+
 @pytest.mark.parametrize("name", ["attention", "rms_norm", "deep_relu", "convolution"])
 def test_sizes_that_are_symbols_are_read_off_the_tensors(name: str) -> None:
     entry = catalog.load(name)
