@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numeric.datasets.orthonormal_rows import orthonormal_rows
+from numeric.experiments.coefficients import coefficients
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.start import elementwise_model, filled, scale_where
+from numeric.experiments.start import filled, scale_where
 from numeric.losses import linear_regression
 from numeric.training import GradientDescent, train
 
@@ -38,15 +38,14 @@ def run(
     progress: bool | None = None,
 ) -> Experiment:
     """Six runs on `orthonormal_rows` of the data {"x": (n, d), "y": (n,)}: same solutions, reached in time."""
-    regression = orthonormal_rows(data["x"], data["y"])
-    size = regression["x"].shape[1]
-    elementwise_model(module, size)
+    trained = coefficients(module, functions, "mirror", data["x"].shape[1], seed)
+    regression = trained.regression(data)
     runs = []
     for slope in plan.slopes:
         alpha = scale_where(
             lambda scale: functions.mirror_slope(torch.zeros_like(scale), scale), slope, "dw/dtau at the start"
         )
-        start = filled(functions.mirror_start(torch.tensor(alpha, dtype=torch.float64)), size)
+        start = filled(functions.mirror_start(torch.tensor(alpha, dtype=torch.float64)), trained.size)
         for unit in plan.lrs:
             lr = unit / math.sqrt(slope)
             runs.append(
@@ -58,9 +57,10 @@ def run(
                     steps=round(plan.time / slope / lr),
                     seed=seed,
                     initial=start,
+                    constants=trained.constants,
                     device=device,
                     dtype=torch.float64,
                     progress=progress,
                 )
             )
-    return Experiment(tuple(runs), regression)
+    return Experiment(tuple(runs), regression, trained.constants)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import sympy as sp
 
 from symtheory.codegen.naming import Names
 from symtheory.codegen.predictor import render_predictor
-from symtheory.errors import CalculusError
+from symtheory.errors import CalculusError, DerivationError
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.node import Node
 from symtheory.graph.operations.leaf import Parameter
@@ -25,24 +25,29 @@ from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.symbols import PREDICTOR
 
 
+KEY = "coordinates"
+"""What c is called in the generated readout."""
+
+
 @dataclass(frozen=True)
 class Readout:
-    """inner: the graph of the coordinates c = φ(θ), elementwise; outer: w = D c as a graph whose only parameter is c,
-    without a constant part; its constants are those that D is made of.
+    """inner: the graph of the coordinates c = φ(θ), elementwise; outer: w = D c as a graph whose only parameter, named
+    ``KEY``, is c; its constants are those that D is made of.
     """
 
     inner: ComputationGraph
     outer: ComputationGraph
 
-    @property
-    def symbol(self) -> str:
-        """The name that c has in statements and as a key of the generated readout."""
-        return next(iter(self.outer.parameters))
+    @cached_property
+    def symbol(self) -> sp.Symbol:
+        """What stands for a coordinate in statements: c where that is free."""
+        taken = {*self.inner.parameters, *self.outer.constants, *map(str, self.inner.free_sizes), str(PREDICTOR)}
+        return sp.Symbol(Names(taken).unique("c"), real=True)
 
     @property
     def text(self) -> str:
         """D c as one writes it."""
-        return as_text(self.outer.predictor)
+        return as_text(_renamed(self.outer, KEY, str(self.symbol)).predictor)
 
     def carry(self, prediction: Prediction) -> Prediction:
         """A prediction that was derived for the coordinates, as one for the whole graph.
@@ -50,7 +55,7 @@ class Readout:
         Its relations are those of c; its formulas gain ``<mechanism>_coordinates`` (θ ↦ c) and
         ``<mechanism>_readout`` (c ↦ w).
         """
-        c = sp.Symbol(self.symbol, real=True)
+        c = self.symbol
         mechanism = prediction.mechanism
         coordinates, readout = f"{mechanism}_coordinates", f"{mechanism}_readout"
         relations = [equation(*(side.subs(PREDICTOR, c) for side in relation.args)) for relation in prediction.relations]
@@ -80,7 +85,7 @@ class Readout:
 
 def find_readout(graph: ComputationGraph) -> Readout | None:
     """The linear map after the last node that is coordinatewise and carries all parameters; None where there is none,
-    and for a graph that is coordinatewise itself.
+    and for a graph that is coordinatewise itself. ``DerivationError`` for a leaf that is called as the argument is.
     """
     if graph.inputs or _is_elementwise(graph):
         return None
@@ -112,26 +117,28 @@ def _is_elementwise(graph: ComputationGraph) -> bool:
 
 def _above(graph: ComputationGraph, cut: Node) -> ComputationGraph:
     """The graph with a parameter in place of one of its nodes."""
-    taken = {*graph.parameters, *graph.constants, *map(str, graph.free_sizes), str(PREDICTOR), "point"}
-    leaf = Node(Parameter(Names(taken).unique("c"), cut.shape))
+    if KEY in {*graph.parameters, *graph.constants, *map(str, graph.free_sizes)}:
+        raise DerivationError(f"'{KEY}' is what the argument of the linear readout is called: rename it in '{graph.name}'")
+    leaf = Node(Parameter(KEY, cut.shape))
     return _substituted(graph, lambda node: leaf if node is cut else None)
 
 
 def _is_linear(outer: ComputationGraph) -> bool:
     """Whether the derivative does not depend on the point, and gives the map back when it is taken along the point."""
-    ((name, shape),) = outer.parameters.items()
-    velocity = Names({*outer.constants, name, *map(str, outer.free_sizes)}).unique("velocity")
-    derivative = outer.differential({name: Node(Parameter(velocity, shape))})
+    velocity = Names({*outer.constants, KEY, *map(str, outer.free_sizes)}).unique("velocity")
+    derivative = outer.differential({KEY: Node(Parameter(velocity, outer.parameters[KEY]))})
     if derivative is None:
         return False
     moved = ComputationGraph(derivative, name=outer.name)
-    if set(moved.parameters) != {velocity}:
-        return False
-    back = _substituted(
-        moved,
-        lambda node: Node(Parameter(name, shape)) if node.operation == Parameter(velocity, shape) else None,
+    return set(moved.parameters) == {velocity} and (
+        _renamed(moved, velocity, KEY).declaration_hash == outer.declaration_hash
     )
-    return back.declaration_hash == outer.declaration_hash
+
+
+def _renamed(graph: ComputationGraph, old: str, new: str) -> ComputationGraph:
+    """The graph with another name for one of its parameters."""
+    leaf = Parameter(old, graph.parameters[old])
+    return _substituted(graph, lambda node: Node(replace(leaf, identifier=new)) if node.operation == leaf else None)
 
 
 def _substituted(graph: ComputationGraph, replacement: Callable[[Node], Node | None]) -> ComputationGraph:

@@ -14,8 +14,8 @@ from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.constrained_minimum import SOLVED, dual_newton
 from numeric.comparison.mechanisms.monotone_inverse import monotone_inverse
 from numeric.comparison.mechanisms.reading import (
+    coordinates_at_end,
     formula,
-    predictor_at_end,
     regression_of,
     require_settings,
     step_size,
@@ -69,11 +69,11 @@ def mirror(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | No
 def _judge_scale(
     functions: Any, alpha: float, runs: list[Runs], data: Mapping[str, Tensor] | None
 ) -> tuple[Verdict, Verdict, dict[str, Any]]:
-    x, y = regression_of(runs[0], data)
+    x, y = regression_of(functions, MECHANISM, runs[0], data)
     for run in runs[1:]:
-        regression_of(run, data)
+        regression_of(functions, MECHANISM, run, data)
     rows, target = row_space(x, y)
-    ends = torch.stack([predictor_at_end(run)[0] for run in runs])
+    ends = torch.stack([coordinates_at_end(functions, MECHANISM, run)[0] for run in runs])
     tau = monotone_inverse(lambda t: formula(functions, "mirror_inverse")(t, alpha), ends)
     outside = (tau - tau @ rows.mT @ rows) / torch.linalg.vector_norm(tau, dim=-1, keepdim=True)
     deviation = torch.linalg.vector_norm(outside, dim=-1)
