@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
 
+from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.leaf import LeafFlow, leaf_flow
+from symtheory.predictions.leaf_scale import homogeneous_degree, scale_of_point, shrinkage_rate
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.quadrature import peel
 from symtheory.predictions.subject import Subject
-from symtheory.predictions.symbols import ALPHA, MIRROR, PREDICTOR
+from symtheory.predictions.symbols import ALPHA, ETA, LAMBDA, MIRROR, PREDICTOR
 
 MECHANISM = "mirror"
+SCALE, SHRINKAGE, DECAYED = "mirror_scale", "mirror_shrinkage", "mirror_decayed_scale"
+
+SLOPE = sp.Symbol("g", real=True)
+"""Gradient of the batch loss in w, one coordinate of it."""
+
+TIME = sp.Symbol("t", nonnegative=True)
+"""Flow time ηk."""
 
 
 def derive(subject: Subject) -> Prediction:
@@ -33,6 +43,7 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     Source: Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036).
     """
     flow = leaf_flow(model, charges)
+    scales = _Scales.of(model, charges, flow)
     potential, mirror_map = sp.Function("Q")(PREDICTOR), peel(flow.predictor, MIRROR, PREDICTOR)
     tau, scale = {"tau": MIRROR}, {"alpha": ALPHA}
     start = {str(symbol): value for symbol, value in flow.start.items()}
@@ -56,23 +67,86 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     return Prediction(
         mechanism=MECHANISM,
         title="Mirror flow of gradient descent",
-        statement=sp.Tuple(*relations),
-        observable="end point of gradient descent: distance of Q'(w) − Q'(0) from the row space of X (KKT residual)",
+        statement=sp.Tuple(*relations, *scales.relations),
+        observable="distance of Q'(w) − Q'(0) from the row space of X (KKT residual) at the end of gradient descent; with "
+        "the last scale, of SGD; with the decayed scale, of training with weight decay",
         assumptions=(
-            Assumption("gradient flow, or gradient descent with a small step; no noise, no momentum, no decay", True),
+            Assumption(f"gradient flow, or gradient descent with a small step; no noise, no momentum{scales.allowed}", True),
             Assumption(f"start at {_start(flow)} in every coordinate, where w = 0", True),
             Assumption("the loss depends on w through Xw and training reaches Xw = y", True),
         ),
         order="exact for gradient flow; end point to leading order in eta for gradient descent",
-        source="Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036)",
-        formulas=formulas,
+        source="Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036)" + scales.source,
+        formulas={**formulas, **scales.formulas},
         parametrization=name,
         notes=(
             "Q'' = 1/JJᵀ at the initial charges, J = ∂w/∂θ of one coordinate; alpha is the scale of the start",
             "the end point minimises Σ_j Q(w_j) subject to Xw = y",
             f"τ = Q'(w) runs over {_range(flow)}",
+            *scales.notes,
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """What a prediction says about the scale of its leaf during training."""
+
+    relations: tuple[sp.Eq, ...]
+    formulas: dict[str, Formula]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: ElementwiseModel, charges: Sequence[sp.Expr], flow: LeafFlow) -> _Scales:
+        relations, notes, formulas = [], [], {}
+        scale = scale_of_point(charges, flow.start)
+        if scale is not None:
+            point = {str(symbol): symbol for symbol in model.coordinates}
+            meaning = "α of the leaf through a point, from its charges."
+            formulas[SCALE] = Formula(scale, meaning, dictionaries={"point": point})
+        try:
+            rate = shrinkage_rate(model, charges)
+        except DerivationError as error:
+            notes.append(f"no closed law for the scale that SGD ends at: {error}")
+        else:
+            factor = sp.Abs(1 - rate * ETA**2 * SLOPE**2)
+            relations.append(equation(sp.Symbol("alpha_T") ** 2, ALPHA**2 * _product(factor)))
+            formulas[SHRINKAGE] = Formula(
+                factor, "Factor of α² in one step, g the gradient in w.", {"g": SLOPE}, {"eta": ETA}
+            )
+            notes.append(
+                "SGD: alpha_T is the scale after T steps with gradients g_t in w; at that scale the KKT residual is of "
+                "order eta², at the first one of order eta"
+            )
+        degree = homogeneous_degree(model)
+        if scale is not None and degree is not None:
+            decayed = ALPHA * sp.exp(-LAMBDA * TIME)
+            relations.append(equation(sp.Function("alpha")(TIME), decayed))
+            formulas[DECAYED] = Formula(
+                decayed, "α after time t = ηk under weight decay.", {"alpha": ALPHA}, {"decay": LAMBDA, "t": TIME}
+            )
+            notes.append(
+                f"weight decay lambda: w is homogeneous of degree {degree}, so that θ = exp(−λt) θ̃ and θ̃ follows the "
+                "flow without decay in another time; Q' at alpha(t) stays in the row space of X, at every t = eta k"
+            )
+        return cls(tuple(relations), formulas, tuple(notes))
+
+    @property
+    def allowed(self) -> str:
+        """The end of the assumption on training."""
+        beside = [text for name, text in ((SHRINKAGE, "minibatches"), (DECAYED, "decay")) if name in self.formulas]
+        return f"; {' and '.join(beside)} only with the scale that is stated for them" if beside else ", no decay"
+
+    @property
+    def source(self) -> str:
+        cited = "; for SGD Pesme et al. 2021 (2106.09524)" if SHRINKAGE in self.formulas else ""
+        return f"{cited}; for weight decay derived here" if DECAYED in self.formulas else cited
+
+
+def _product(factor: sp.Expr) -> sp.Product:
+    """The product of a factor in g over the steps."""
+    step, steps = sp.symbols("t T", integer=True)
+    return sp.Product(factor.subs(SLOPE, sp.IndexedBase("g", real=True)[step]), (step, 0, steps - 1))
 
 
 def _potential(mirror_map: sp.Expr, predictor: sp.Expr) -> sp.Expr | None:
