@@ -30,8 +30,8 @@ class Plan:
     slopes: tuple[float, ...] = (1.0, 0.25)
     lrs: tuple[float, ...] = (0.02, 0.01, 0.005)
     time: float = 40.0
-    sgd_lrs: tuple[float, ...] = (0.005, 0.0025, 0.00125)
-    sgd_time: float = 24.0
+    sgd_lrs: tuple[float, ...] = (0.003, 0.0015, 0.00075)
+    sgd_time: float = 22.0
     replicas: int = 4
     decay: float = 0.04
     decay_time: float = 20.0
