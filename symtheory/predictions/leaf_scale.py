@@ -36,7 +36,7 @@ def shrinkage_rate(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> sp.Ex
     """
     degree = homogeneous_degree(model)
     if degree != 2:
-        found = "not homogeneous" if degree is None else f"homogeneous of degree {degree}"
+        found = "no polynomial that is homogeneous" if degree is None else f"homogeneous of degree {degree}"
         raise DerivationError(f"w is {found}: a step moves τ in second order as well, as much as it moves the charges")
     if not charges:
         raise DerivationError("there is no charge whose change could be followed")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
 
-from symtheory.errors import DerivationError
+from symtheory.errors import CalculusError, CertificateError, DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
@@ -30,8 +30,25 @@ TIME = sp.Symbol("t", nonnegative=True)
 
 
 def derive(subject: Subject) -> Prediction:
-    """See ``mirror``; ``CalculusError`` for a graph that mixes coordinates."""
-    return mirror(subject.coordinate, subject.quadratic_charges(), subject.name)
+    """See ``mirror``; ``DerivationError`` for a graph that mixes coordinates, with what the commutator test says."""
+    try:
+        model = subject.coordinate
+    except CalculusError as error:
+        raise DerivationError(_without_coordinates(subject, str(error))) from error
+    return mirror(model, subject.quadratic_charges(), subject.name)
+
+
+def _without_coordinates(subject: Subject, reason: str) -> str:
+    """Why there is no prediction for a graph that mixes coordinates: its fields do not commute, or it is not known."""
+    from symtheory.symmetry.certificate import commutator  # only here, for it imports numpy
+
+    try:
+        found = commutator(subject.graph)
+    except CertificateError as error:
+        return f"{reason}; whether w follows a mirror flow was not tested: {error}"
+    if not found.commutes:
+        return f"no mirror flow of w: {found}"
+    return f"{reason}; {found}, so that w follows a mirror flow, but no potential in closed form is derived"
 
 
 def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Prediction:
@@ -80,6 +97,7 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
         formulas={**formulas, **scales.formulas},
         parametrization=name,
         notes=(
+            "coordinates of w depend on disjoint parameters, so that their gradient fields commute, [∇w_i, ∇w_j] = 0",
             "Q'' = 1/JJᵀ at the initial charges, J = ∂w/∂θ of one coordinate; alpha is the scale of the start",
             "the end point minimises Σ_j Q(w_j) subject to Xw = y",
             f"τ = Q'(w) runs over {_range(flow)}",
@@ -126,8 +144,8 @@ class _Scales:
                 decayed, "α after time t = ηk under weight decay.", {"alpha": ALPHA}, {"decay": LAMBDA, "t": TIME}
             )
             notes.append(
-                f"weight decay lambda: w is homogeneous of degree {degree}, so that θ = exp(−λt) θ̃ and θ̃ follows the "
-                "flow without decay in another time; Q' at alpha(t) stays in the row space of X, at every t = eta k"
+                f"weight decay lambda: w is homogeneous of degree {degree}, so that exp(λt) θ follows the flow without "
+                "decay in another time; Q' at the scale alpha(t) stays in the row space of X, at every t = eta k"
             )
         return cls(tuple(relations), formulas, tuple(notes))
 
