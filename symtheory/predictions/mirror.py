@@ -16,6 +16,7 @@ from symtheory.predictions.leaf import LeafFlow, leaf_flow
 from symtheory.predictions.leaf_scale import homogeneous_degree, scale_of_point, shrinkage_rate
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.quadrature import peel
+from symtheory.predictions.separable_flow import separable_flow
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ALPHA, ETA, LAMBDA, MIRROR, PREDICTOR
 
@@ -55,11 +56,11 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     """w follows the mirror flow of Q with Q'' = (JJᵀ)⁻¹ at the initial charges; it ends at the minimiser of Q.
 
     Coordinates of w depend on disjoint parameters, so the coordinate gradient fields commute. Q' is the flow time τ
-    along a leaf of fixed charges (``leaf_flow``); where τ(w) is elementary, Q is given, else the pair w(τ), τ.
+    along a leaf of fixed charges (``leaf_flow``), or along the curve where every parameter moves by itself; where τ(w) is elementary, Q is given, else the pair w(τ), τ.
     Raises ``DerivationError`` where the leaves are no curves or no closed form is found.
     Source: Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036).
     """
-    flow = leaf_flow(model, charges)
+    flow = _flow(model, charges)
     scales = _Scales.of(model, charges, flow)
     potential, mirror_map = sp.Function("Q")(PREDICTOR), peel(flow.predictor, MIRROR, PREDICTOR)
     tau, scale = {"tau": MIRROR}, {"alpha": ALPHA}
@@ -106,6 +107,18 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     )
 
 
+def _flow(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> LeafFlow:
+    """The flow on a leaf, or where every parameter moves by itself; the reason is that of the leaf where both fail."""
+    try:
+        return leaf_flow(model, charges)
+    except DerivationError:
+        try:
+            return separable_flow(model)
+        except DerivationError:
+            pass
+        raise
+
+
 @dataclass(frozen=True)
 class _Scales:
     """What a prediction says about the scale of its leaf during training."""
@@ -137,7 +150,7 @@ class _Scales:
                 "order eta², at the first one of order eta"
             )
         degree = homogeneous_degree(model)
-        if scale is not None and degree is not None:
+        if degree is not None and any(value.has(ALPHA) for value in flow.start.values()):
             decayed = ALPHA * sp.exp(-LAMBDA * TIME)
             relations.append(equation(sp.Function("alpha")(TIME), decayed))
             formulas[DECAYED] = Formula(
