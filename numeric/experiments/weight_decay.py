@@ -46,8 +46,8 @@ def run(
     """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized.
 
     Behind a readout, whose features x D are not, they are those of `Coefficients.regression`; the penalty is the
-    same part of the steepest slope of the loss at w = 0, the step larger by `ORTHONORMAL`, and the number of steps such that
-    decay acts `LONGER` than it does elsewhere: with features that correlate, coefficients die more slowly.
+    same part of the steepest slope of the loss at w = 0, the step larger by `ORTHONORMAL`, and the number of steps
+    such that decay acts `LONGER` than it does elsewhere: with features that correlate, coefficients die more slowly.
     """
     trained = coefficients(module, functions, "weight_decay", data["x"].shape[1], seed)
     model, penalty, steps = trained.model, plan.penalty, plan.steps

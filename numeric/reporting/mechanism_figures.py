@@ -73,8 +73,8 @@ def _mirror(details: dict[str, Any], experiment: Experiment, functions: Any) -> 
         plots.append(("coefficients", coefficients))
     return plots, (
         "The KKT residual of the end point falls in proportion to the step size, for each start scale α; where the "
-        "scale moves during training, faster or as fast at the scale of the end and not at that of the start; last, the "
-        "coefficients beside the independently computed minimiser."
+        "scale moves during training, at the scale of the end and not at that of the start; last, the coefficients "
+        "beside the independently computed minimiser."
     )
 
 

@@ -37,14 +37,16 @@ def shrinkage_rate(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> sp.Ex
     degree = homogeneous_degree(model)
     if degree != 2:
         found = "no polynomial that is homogeneous" if degree is None else f"homogeneous of degree {degree}"
-        raise DerivationError(f"w is {found}: a step moves τ in second order as well, as much as it moves the charges")
+        raise DerivationError(f"w is {found}: a step moves τ in second order as well, as it moves the charges")
     if not charges:
         raise DerivationError("there is no charge whose change could be followed")
     gradient = model.gradient()
     turned = sp.hessian(model.predictor, model.coordinates) * gradient
     rates = {sp.cancel(entry / symbol) for entry, symbol in zip(turned, model.coordinates, strict=True)}
     if len(rates) != 1 or rates.copy().pop().free_symbols:
-        raise DerivationError("∇²φ ∇φ is no multiple of θ: a step changes the charges at unequal rates, and moves τ too")
+        raise DerivationError(
+            "∇²φ ∇φ is no multiple of θ: a step changes the charges at unequal rates, and moves τ too"
+        )
     (rate,) = rates
     along = dict(zip(model.coordinates, gradient, strict=True))
     for charge in charges:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
@@ -13,21 +12,14 @@ from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.leaf import LeafFlow, leaf_flow
-from symtheory.predictions.leaf_scale import homogeneous_degree, scale_of_point, shrinkage_rate
+from symtheory.predictions.moving_scale import MovingScale
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.quadrature import peel
 from symtheory.predictions.separable_flow import separable_flow
 from symtheory.predictions.subject import Subject
-from symtheory.predictions.symbols import ALPHA, ETA, LAMBDA, MIRROR, PREDICTOR
+from symtheory.predictions.symbols import ALPHA, MIRROR, PREDICTOR
 
 MECHANISM = "mirror"
-SCALE, SHRINKAGE, DECAYED = "mirror_scale", "mirror_shrinkage", "mirror_decayed_scale"
-
-SLOPE = sp.Symbol("g", real=True)
-"""Gradient of the batch loss in w, one coordinate of it."""
-
-TIME = sp.Symbol("t", nonnegative=True)
-"""Flow time ηk."""
 
 
 def derive(subject: Subject) -> Prediction:
@@ -56,12 +48,14 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     """w follows the mirror flow of Q with Q'' = (JJᵀ)⁻¹ at the initial charges; it ends at the minimiser of Q.
 
     Coordinates of w depend on disjoint parameters, so the coordinate gradient fields commute. Q' is the flow time τ
-    along a leaf of fixed charges (``leaf_flow``), or along the curve where every parameter moves by itself; where τ(w) is elementary, Q is given, else the pair w(τ), τ.
+    along a leaf of fixed charges (``leaf_flow``), or along the curve where every parameter moves by itself
+    (``separable_flow``); where τ(w) is elementary, Q is given, else the pair w(τ), τ. Beside it stands what is known
+    of the scale of the leaf while it moves (``MovingScale``).
     Raises ``DerivationError`` where the leaves are no curves or no closed form is found.
     Source: Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036).
     """
     flow = _flow(model, charges)
-    scales = _Scales.of(model, charges, flow)
+    scales = MovingScale.of(model, charges, flow)
     potential, mirror_map = sp.Function("Q")(PREDICTOR), peel(flow.predictor, MIRROR, PREDICTOR)
     tau, scale = {"tau": MIRROR}, {"alpha": ALPHA}
     start = {str(symbol): value for symbol, value in flow.start.items()}
@@ -70,6 +64,9 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
         "mirror_slope": Formula(flow.slope, "dw/dτ = JJᵀ on the leaf.", tau, scale),
         "mirror_start": Formula(start, "The start on the leaf, w = 0.", scale),
     }
+    ends = {key: end for key, end in (("low", flow.interval.start), ("high", flow.interval.end)) if end.is_finite}
+    if ends:
+        formulas["mirror_interval"] = Formula(ends, "The ends of the values that τ takes, where finite.", scale)
     if mirror_map is None:
         relations = [
             equation(sp.Function("w")(MIRROR), flow.predictor),
@@ -86,10 +83,12 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
         mechanism=MECHANISM,
         title="Mirror flow of gradient descent",
         statement=sp.Tuple(*relations, *scales.relations),
-        observable="distance of Q'(w) − Q'(0) from the row space of X (KKT residual) at the end of gradient descent; with "
-        "the last scale, of SGD; with the decayed scale, of training with weight decay",
+        observable="distance of Q'(w) − Q'(0) from the row space of X (KKT residual) at the end of gradient descent"
+        f"{scales.observed}",
         assumptions=(
-            Assumption(f"gradient flow, or gradient descent with a small step; no noise, no momentum{scales.allowed}", True),
+            Assumption(
+                f"gradient flow, or gradient descent with a small step; no noise, no momentum{scales.allowed}", True
+            ),
             Assumption(f"start at {_start(flow)} in every coordinate, where w = 0", True),
             Assumption("the loss depends on w through Xw and training reaches Xw = y", True),
         ),
@@ -117,67 +116,6 @@ def _flow(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> LeafFlow:
         except DerivationError:
             pass
         raise
-
-
-@dataclass(frozen=True)
-class _Scales:
-    """What a prediction says about the scale of its leaf during training."""
-
-    relations: tuple[sp.Eq, ...]
-    formulas: dict[str, Formula]
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, model: ElementwiseModel, charges: Sequence[sp.Expr], flow: LeafFlow) -> _Scales:
-        relations, notes, formulas = [], [], {}
-        scale = scale_of_point(charges, flow.start)
-        if scale is not None:
-            point = {str(symbol): symbol for symbol in model.coordinates}
-            meaning = "α of the leaf through a point, from its charges."
-            formulas[SCALE] = Formula(scale, meaning, dictionaries={"point": point})
-        try:
-            rate = shrinkage_rate(model, charges)
-        except DerivationError as error:
-            notes.append(f"no closed law for the scale that SGD ends at: {error}")
-        else:
-            factor = sp.Abs(1 - rate * ETA**2 * SLOPE**2)
-            relations.append(equation(sp.Symbol("alpha_T") ** 2, ALPHA**2 * _product(factor)))
-            formulas[SHRINKAGE] = Formula(
-                factor, "Factor of α² in one step, g the gradient in w.", {"g": SLOPE}, {"eta": ETA}
-            )
-            notes.append(
-                "SGD: alpha_T is the scale after T steps with gradients g_t in w; at that scale the KKT residual is of "
-                "order eta², at the first one of order eta"
-            )
-        degree = homogeneous_degree(model)
-        if degree is not None and any(value.has(ALPHA) for value in flow.start.values()):
-            decayed = ALPHA * sp.exp(-LAMBDA * TIME)
-            relations.append(equation(sp.Function("alpha")(TIME), decayed))
-            formulas[DECAYED] = Formula(
-                decayed, "α after time t = ηk under weight decay.", {"alpha": ALPHA}, {"decay": LAMBDA, "t": TIME}
-            )
-            notes.append(
-                f"weight decay lambda: w is homogeneous of degree {degree}, so that exp(λt) θ follows the flow without "
-                "decay in another time; Q' at the scale alpha(t) stays in the row space of X, at every t = eta k"
-            )
-        return cls(tuple(relations), formulas, tuple(notes))
-
-    @property
-    def allowed(self) -> str:
-        """The end of the assumption on training."""
-        beside = [text for name, text in ((SHRINKAGE, "minibatches"), (DECAYED, "decay")) if name in self.formulas]
-        return f"; {' and '.join(beside)} only with the scale that is stated for them" if beside else ", no decay"
-
-    @property
-    def source(self) -> str:
-        cited = "; for SGD Pesme et al. 2021 (2106.09524)" if SHRINKAGE in self.formulas else ""
-        return f"{cited}; for weight decay derived here" if DECAYED in self.formulas else cited
-
-
-def _product(factor: sp.Expr) -> sp.Product:
-    """The product of a factor in g over the steps."""
-    step, steps = sp.symbols("t T", integer=True)
-    return sp.Product(factor.subs(SLOPE, sp.IndexedBase("g", real=True)[step]), (step, 0, steps - 1))
 
 
 def _potential(mirror_map: sp.Expr, predictor: sp.Expr) -> sp.Expr | None:

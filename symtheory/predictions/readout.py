@@ -24,7 +24,6 @@ from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.symbols import PREDICTOR
 
-
 KEY = "coordinates"
 """What c is called in the generated readout."""
 
@@ -58,7 +57,9 @@ class Readout:
         c = self.symbol
         mechanism = prediction.mechanism
         coordinates, readout = f"{mechanism}_coordinates", f"{mechanism}_readout"
-        relations = [equation(*(side.subs(PREDICTOR, c) for side in relation.args)) for relation in prediction.relations]
+        relations = [
+            equation(*(side.subs(PREDICTOR, c) for side in relation.args)) for relation in prediction.relations
+        ]
         linear = equation(PREDICTOR, sp.Function("D")(c))
         return replace(
             prediction,
@@ -67,7 +68,9 @@ class Readout:
                 **prediction.formulas,
                 coordinates: SourceFunction(
                     coordinates,
-                    partial(render_predictor, self.inner, coordinates, "The coordinates that the readout maps linearly."),
+                    partial(
+                        render_predictor, self.inner, coordinates, "The coordinates that the readout maps linearly."
+                    ),
                 ),
                 readout: SourceFunction(
                     readout, partial(render_predictor, self.outer, readout, "The predictor from its coordinates.")
@@ -118,7 +121,9 @@ def _is_elementwise(graph: ComputationGraph) -> bool:
 def _above(graph: ComputationGraph, cut: Node) -> ComputationGraph:
     """The graph with a parameter in place of one of its nodes."""
     if KEY in {*graph.parameters, *graph.constants, *map(str, graph.free_sizes)}:
-        raise DerivationError(f"'{KEY}' is what the argument of the linear readout is called: rename it in '{graph.name}'")
+        raise DerivationError(
+            f"'{KEY}' is what the argument of the linear readout is called: rename it in '{graph.name}'"
+        )
     leaf = Node(Parameter(KEY, cut.shape))
     return _substituted(graph, lambda node: leaf if node is cut else None)
 

@@ -37,6 +37,14 @@ def kkt_residual(functions: Any, ends: Tensor, scale: Tensor | float, x: Tensor,
     """The residual of end points (R, d) at the scale α, a number or (R, d); x: (n, d), y: (n,)."""
     rows, _ = row_space(x, y)
     inverse = formula(functions, "mirror_inverse")
-    mirror = monotone_inverse(lambda tau: inverse(tau, scale), ends)
+    interval = getattr(functions, "mirror_interval", None)
+    limits = interval(torch.as_tensor(scale, dtype=torch.float64)) if interval else {}
+
+    def on_leaf(tau: Tensor) -> Tensor:
+        # Beyond a pole the formula may be finite again, and means nothing there.
+        inside = (tau > limits.get("low", -torch.inf)) & (tau < limits.get("high", torch.inf))
+        return torch.where(inside, inverse(tau, scale), torch.nan)
+
+    mirror = monotone_inverse(on_leaf, ends)
     outside = (mirror - mirror @ rows.mT @ rows) / torch.linalg.vector_norm(mirror, dim=-1, keepdim=True)
     return KKTResidual(mirror, outside, float(relative_misfit(x, y, ends).max()))

@@ -21,7 +21,7 @@ from numeric.comparison.mechanisms.reading import (
     setting,
     step_size,
 )
-from numeric.comparison.verdict import Verdict
+from numeric.comparison.verdict import Outcome, Verdict
 from numeric.errors import CheckError
 from numeric.row_space import row_space
 from numeric.training.runs import Runs
@@ -144,7 +144,7 @@ def _judge_moved(
         return {f"{kind}, order": unusable}
     criterion = SECOND_ORDER if kind == "sgd" else ORDER
     ratio = last[-1].size / first[-1].size
-    outcome = "confirmed" if ratio < RIVAL else "refuted"
+    outcome: Outcome = "confirmed" if ratio < RIVAL else "refuted"
     return {
         f"{kind}, order": criterion.judge(MECHANISM, etas, [found.size for found in last]),
         f"{kind}, against the first scale": Verdict(MECHANISM, outcome, 0.0, ratio, None, None, len(runs), CRITERION),
@@ -163,9 +163,7 @@ def _last_scale(functions: Any, run: Runs, alpha: float, kind: str) -> Tensor:
     return decayed
 
 
-def _residual(
-    functions: Any, run: Runs, scale: Tensor | float, data: Mapping[str, Tensor] | None
-) -> KKTResidual:
+def _residual(functions: Any, run: Runs, scale: Tensor | float, data: Mapping[str, Tensor] | None) -> KKTResidual:
     x, y = regression_of(functions, MECHANISM, run, data)
     return kkt_residual(functions, coordinates_at_end(functions, MECHANISM, run), scale, x, y)
 

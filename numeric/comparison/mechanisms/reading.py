@@ -93,9 +93,7 @@ def _recorded(recorded: Mapping[str, Any], data: Mapping[str, Any], keys: Sequen
     return tensors
 
 
-def regression_of(
-    functions: Any, mechanism: str, runs: Runs, data: Mapping[str, Any] | None
-) -> tuple[Tensor, Tensor]:
+def regression_of(functions: Any, mechanism: str, runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
     """(x, y) of shapes (n, d), (n,) of the linear regression whose coefficients are the coordinates: x is the data's,
     times D where the prediction says w = D c.
 

@@ -40,9 +40,9 @@ def weight_decay(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
     """Training with weight decay λ ends where L(w) + (λ/2) Σ R(w_j) is stationary, with the smallest ‖θ‖ of its w.
 
     Needs gradient descent on numeric.losses.linear_regression with λ > 0, data {"x": (n, d), "y": (n,)}, all
-    replicas at their end points; no observable. Where w = D c, all is said of c and of x D. For convex R the end point is the minimum; otherwise it is one
-    stationary point, which may depend on the start. details: "coefficients" and "loss_gradient"
-    (R, d), "predicted_loss_gradient" (R, d), NaN where w = 0, "penalty" and "norm" (R,).
+    replicas at their end points; no observable. Where w = D c, all is said of c and of x D. For convex R the end point
+    is the minimum; otherwise it is one stationary point, which may depend on the start. details: "coefficients" and
+    "loss_gradient" (R, d), "predicted_loss_gradient" (R, d), NaN where w = 0, "penalty" and "norm" (R,).
     """
     parts, details = {}, {}
     for number, run in enumerate(runs):
