@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.errors import CheckError
 from numeric.training.model import Model, as_model
 
 COORDINATES, READOUT = "coordinates", "readout"
@@ -29,8 +30,10 @@ def coordinate_model(M: Any, functions: Any, mechanism: str) -> Model:
 
 
 def readout_matrix(functions: Any, mechanism: str, size: int, constants: Mapping[str, Tensor]) -> Tensor:
-    """D, (p, d) float64 with d = size, by its values on the d unit vectors."""
+    """D, (p, d) float64 with d = size, by its values on the d unit vectors. CheckError where w is no vector."""
     unit = torch.eye(size, dtype=torch.float64)
     named = {name: value.to(torch.float64) for name, value in constants.items()}
     columns: Tensor = getattr(functions, f"{mechanism}_{READOUT}")({COORDINATES: unit}, **named)
+    if columns.ndim != 2:
+        raise CheckError(f"the readout gives an array of shape {tuple(columns.shape[1:])}: the check needs a vector")
     return columns.mT

@@ -56,6 +56,12 @@ def test_another_scale_is_refuted(done: Experiment, wrong: dict[str, object]) ->
     assert verdict.verdict == "refuted"
 
 
+def test_a_scale_that_does_not_move_cannot_beat_that_of_the_start(done: Experiment) -> None:
+    for name, kind in (("the scale of the start", "sgd"), ("no decay", "decay")):
+        verdict = numeric.check(prediction("mirror", **{**RIGHT, **WRONG[name]}), done.runs, done.data)
+        assert verdict.details["parts"][f"{kind}, against the first scale"]["verdict"] == "refuted"
+
+
 def test_sgd_that_has_not_reached_the_fit_decides_nothing() -> None:
     short = replace(PLAN, sgd_time=1.0, lrs=())
     found = mirror.run(HADAMARD, SimpleNamespace(**RIGHT), wide_regression(), short, seed=3)

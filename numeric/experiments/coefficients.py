@@ -50,8 +50,8 @@ def coefficients(module: Any, functions: Any, mechanism: str, columns: int, seed
     """The coefficients of data with p = `columns`; free sizes of a graph with a readout are all p.
 
     Constants are drawn by `seed`: ± a number between ½ and 3/2, over √p, so that no coordinate is all but switched off
-    by a factor of its own. Raises CheckError where the leaves are no
-    vectors, where the graph has inputs, and where the readout does not give p numbers.
+    by a factor of its own. Raises CheckError where the leaves are no vectors, where the graph has inputs, and where the
+    readout does not give p numbers.
     """
     if not has_readout(functions, mechanism):
         return Coefficients(elementwise_model(module, columns), columns, {}, None)

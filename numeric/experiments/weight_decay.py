@@ -19,6 +19,7 @@ ORTHONORMAL = 4.0
 """How much larger a step may be on orthonormal rows, where no direction is steeper than another."""
 
 LONGER = 3.0
+"""How much longer training may have to go on there."""
 
 
 @dataclass(frozen=True)

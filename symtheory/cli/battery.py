@@ -65,8 +65,8 @@ def _gives_coefficients(parametrization: Parametrization) -> bool:
 
 
 def _reads_coefficients_out(parametrization: Parametrization) -> bool:
-    """Whether it maps coordinates linearly to a vector, as linear regression needs too."""
-    return parametrization.readout is not None and len(parametrization.predictor.shape) == 1
+    """Whether it maps coordinates linearly; the experiments say where that is to no vector, as they need."""
+    return parametrization.readout is not None
 
 
 def _is_elementwise(parametrization: Parametrization) -> bool:
