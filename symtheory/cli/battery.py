@@ -65,8 +65,9 @@ def _gives_coefficients(parametrization: Parametrization) -> bool:
 
 
 def _reads_coefficients_out(parametrization: Parametrization) -> bool:
-    """Whether it maps coordinates linearly; the experiments say where that is to no vector, as they need."""
-    return parametrization.readout is not None
+    """Whether it maps a vector of coordinates linearly to a vector, as linear regression needs too."""
+    readout = parametrization.readout
+    return readout is not None and len(readout.inner.predictor.shape) == len(parametrization.predictor.shape) == 1
 
 
 def _is_elementwise(parametrization: Parametrization) -> bool:
@@ -172,8 +173,10 @@ def run_battery(
     module = generate(parametrization).load()
     for prediction in predictions:
         place = None if folder is None else folder / parametrization.name / prediction.mechanism / "runs"
-        decision = experiments.decide(prediction, module, data, folder=place, seed=seed, device=target)
-        own = sizes is not None and (data is None or prediction.mechanism in experiments.WITHOUT_DATA)
+        own = sizes is not None and prediction.mechanism in experiments.WITHOUT_DATA
         origin = {"data": "synthetic", "sizes": sizes} if own else {}
+        # What is read out to no vector cannot be trained on a regression either, and its verdict says why.
+        regression = data or (None if prediction.mechanism in experiments.WITHOUT_DATA else datasets.diabetes())
+        decision = experiments.decide(prediction, module, regression, folder=place, seed=seed, device=target)
         verdict = replace(decision.verdict, details={**decision.verdict.details, **origin})
         yield Checked(prediction, replace(decision, verdict=verdict))
