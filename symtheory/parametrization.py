@@ -16,6 +16,7 @@ from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.graph.node import Node
 from symtheory.predictions.predictions import Predictions
+from symtheory.predictions.readout import Readout
 from symtheory.predictions.subject import Subject
 from symtheory.symmetry.charge import Charge, charges_of, momentum_charges
 from symtheory.symmetry.declared import declare
@@ -96,6 +97,11 @@ class Parametrization(ComputationGraph):
     def model(self) -> ElementwiseModel:
         """One coordinate with its generators; ``CalculusError`` unless the graph acts coordinate by coordinate."""
         return self._subject.coordinate
+
+    @property
+    def readout(self) -> Readout | None:
+        """The fixed linear map after the coordinates, as in cumsum(u ⊙ v); None where the graph has no such form."""
+        return self._subject.readout
 
     def geometry(self, metric: str | MetricFamily = "mixed") -> ElementwiseGeometry | MatrixGeometry | PullbackGeometry:
         """Geometry under "euclidean", "invariant", "mixed", "pullback", or a metric of one's own.

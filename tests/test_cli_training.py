@@ -92,7 +92,8 @@ def test_graphs_without_predictions_are_bad_input(
         assert status == 2 and out == ""
         assert err.count("\n") == 1 and "no generator is symmetric" in err
         assert err.count("not elementwise") == 1  # told once for all mechanisms that it concerns
-        assert "mirror, label_noise, stationary_density, weight_decay: 'tanh_net' is not elementwise" in err
+        assert "label_noise, stationary_density, weight_decay: 'tanh_net' is not elementwise" in err
+        assert "mirror: no mirror flow of w: the gradient fields do not commute" in err
 
 
 def test_check_trains_a_network_on_synthetic_data(
@@ -101,7 +102,8 @@ def test_check_trains_a_network_on_synthetic_data(
     status, out, err = run(capsys, monkeypatch, "check", "shallow_relu", "--size", "h=5", "-o", str(tmp_path))
     assert status == 0 and err == ""
     assert "confirmed" in out and "sizes d=3, h=5, k=4; synthetic data" in out
-    assert "mirror, label_noise, stationary_density, weight_decay do not apply: 'shallow_relu' is not" in out
+    assert "mirror does not apply: no mirror flow of w: the gradient fields do not commute" in out
+    assert "label_noise, stationary_density, weight_decay do not apply: 'shallow_relu' is not" in out
     saved = tmp_path / "shallow_relu" / "discrete_noether" / "runs"
     assert load_file(saved / "run_1" / "tensors.safetensors")["initial/W"].shape == (2, 5, 3)
     assert set(load_file(saved / "data.safetensors")) == {"x", "y"}

@@ -183,7 +183,7 @@ def odd_declarations() -> dict[str, tuple[st.Parametrization, set[str]]]:
         "negative": (-u, {"mirror", "label_noise", "weight_decay"}),
         "quadratic": (u * u + u, {"mirror"}),
         "tanh_factor": (st.tanh(u) * v, set()),
-        "difference_of_cubes": (u**3 - v**3, set()),
+        "difference_of_cubes": (u**3 - v**3, {"mirror"}),
         "square_difference_times": (u * u * z - v * v * z, {"discrete_noether", *minima}),
     }
     return {name: (st.Parametrization(node, name=name), expected) for name, (node, expected) in table.items()}

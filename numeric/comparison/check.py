@@ -25,9 +25,9 @@ def check(prediction: Checkable, runs: Runs | Sequence[Runs], data: Mapping[str,
     """Judge `prediction` by `runs`, with the criterion that the mechanism's file fixes beforehand.
 
     runs: one or several results of `numeric.train` of the same model. data: what they were trained on, needed by all
-    mechanisms but discrete_noether. All settings and observables are read from the runs, so that the same runs
-    can judge another prediction. What must have been recorded stands with each function in
-    numeric.comparison.mechanisms. Diverged runs decide nothing.
+    mechanisms but discrete_noether, and beside it the values of the model's constants by name. All settings and
+    observables are read from the runs, so that the same runs can judge another prediction. What must have been recorded
+    stands with each function in numeric.comparison.mechanisms. Diverged runs decide nothing.
 
     Raises CheckError for an unknown mechanism, and where runs, data and prediction lack something or do not belong
     together.

@@ -72,4 +72,4 @@ def decide(
         return Decision(undecided(mechanism, "the experiment could not be carried out", str(error)), None)
     if folder is not None:
         experiment.save(folder)
-    return Decision(check(prediction, experiment.runs, experiment.data), experiment)
+    return Decision(check(prediction, experiment.runs, {**experiment.data, **experiment.constants}), experiment)

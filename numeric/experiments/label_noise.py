@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numeric.datasets.orthonormal_rows import orthonormal_rows
 from numeric.experiments import observables
+from numeric.experiments.coefficients import Coefficients, coefficients
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.start import elementwise_model, filled, scale_where, zero_pattern
+from numeric.experiments.start import filled, scale_where, zero_pattern
 from numeric.losses import linear_regression
 from numeric.training import SGD, GradientDescent, Runs, train
 
@@ -48,11 +48,11 @@ def run(
 ) -> Experiment:
     """One run on `orthonormal_rows` of the data {"x": (n, d), "y": (n,)}, with the observables "point" and "solution".
 
-    The start has w = 0. "solution", (T, R, d), is the predictor after noise-free gradient descent from "point".
+    The start has w = 0. "solution", (T, R, d), are the coefficients after noise-free gradient descent from "point".
     """
-    regression = orthonormal_rows(data["x"], data["y"])
-    rows, size = regression["x"].shape
-    model = elementwise_model(module, size)
+    trained = coefficients(module, functions, "label_noise", data["x"].shape[1], seed)
+    regression = trained.regression(data)
+    rows, model = len(regression["x"]), trained.model
     unit = float(functions.label_noise(torch.ones((), dtype=torch.float64)))
     pattern = zero_pattern(model)
     alpha = scale_where(
@@ -68,7 +68,8 @@ def run(
         steps=plan.steps,
         replicas=plan.replicas,
         seed=seed,
-        initial=filled({name: alpha * entry for name, entry in pattern.items()}, size),
+        initial=filled({name: alpha * entry for name, entry in pattern.items()}, trained.size),
+        constants=trained.constants,
         observables={"point": observables.point},
         record_every=plan.steps // plan.records,
         device=device,
@@ -76,12 +77,14 @@ def run(
         progress=progress,
     )
     points = {name: noisy.observables[f"point.{name}"] for name in model.parameters}
-    solution = _limits(module, points, regression, plan.lr / unit, plan.descent_steps, device, progress)
-    return Experiment((replace(noisy, observables={**noisy.observables, "solution": solution}),), regression)
+    solution = _limits(module, trained, points, regression, plan.lr / unit, plan.descent_steps, device, progress)
+    complete = replace(noisy, observables={**noisy.observables, "solution": solution})
+    return Experiment((complete,), regression, trained.constants)
 
 
 def _limits(
     module: Any,
+    trained: Coefficients,
     points: Mapping[str, Tensor],
     data: Mapping[str, Tensor],
     lr: float,
@@ -89,7 +92,7 @@ def _limits(
     device: str | torch.device | None,
     progress: bool | None,
 ) -> Tensor:
-    """Predictor (T, R, d) after `steps` of gradient descent from points with leaves (T, R, d), all at once."""
+    """Coefficients (T, R, d) after `steps` of gradient descent from points with leaves (T, R, d), all at once."""
     records, replicas, size = next(iter(points.values())).shape
     descent: Runs = train(
         module,
@@ -99,8 +102,9 @@ def _limits(
         steps=steps,
         replicas=records * replicas,
         initial={name: leaf.reshape(-1, size) for name, leaf in points.items()},
+        constants=trained.constants,
         device=device,
         dtype=torch.float64,
         progress=progress,
     )
-    return descent.module.predictor(descent.final).reshape(records, replicas, size)
+    return trained.model.predictor(descent.final).reshape(records, replicas, size)

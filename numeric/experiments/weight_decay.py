@@ -9,10 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.experiments.coefficients import coefficients
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.start import elementwise_model, filled, kernel, normal_start
+from numeric.experiments.start import filled, kernel, normal_start
 from numeric.losses import linear_regression
 from numeric.training import GradientDescent, train
+
+ORTHONORMAL = 4.0
+"""How much larger a step may be on orthonormal rows, where no direction is steeper than another."""
+
+LONGER = 3.0
+"""How much longer training may have to go on there."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +44,38 @@ def run(
     device: str | torch.device | None = None,
     progress: bool | None = None,
 ) -> Experiment:
-    """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized."""
-    size = data["x"].shape[1]
-    model = elementwise_model(module, size)
+    """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized.
+
+    Behind a readout, whose features x D are not, they are those of `Coefficients.regression`; the penalty is the
+    same part of the steepest slope of the loss at w = 0, the step larger by `ORTHONORMAL`, and the number of steps
+    such that decay acts `LONGER` than it does elsewhere: with features that correlate, coefficients die more slowly.
+    """
+    trained = coefficients(module, functions, "weight_decay", data["x"].shape[1], seed)
+    model, penalty, steps = trained.model, plan.penalty, plan.steps
     unit = float(functions.weight_decay(torch.ones((), dtype=torch.float64)))
     lr = plan.lr / kernel(model, filled(dict.fromkeys(model.parameters, 1.0), 1))
+    if trained.matrix is not None:
+        rescaled = trained.regression(data)
+        slope = _steepest(trained.features(rescaled["x"]), rescaled["y"]) / _steepest(data["x"], data["y"])
+        data, penalty, lr = rescaled, slope * penalty, ORTHONORMAL * lr
+        steps = round(LONGER * steps / (slope * ORTHONORMAL))
     finished = train(
         module,
         linear_regression,
         data,
-        optimizer=GradientDescent(lr=lr, weight_decay=2 * plan.penalty / unit),
-        steps=plan.steps,
+        optimizer=GradientDescent(lr=lr, weight_decay=2 * penalty / unit),
+        steps=steps,
         replicas=plan.replicas,
         seed=seed,
-        initial=normal_start(model, size, plan.start_deviation),
+        initial=normal_start(model, trained.size, plan.start_deviation),
+        constants=trained.constants,
         device=device,
         dtype=torch.float64,
         progress=progress,
     )
-    return Experiment((finished,), dict(data))
+    return Experiment((finished,), dict(data), trained.constants)
+
+
+def _steepest(x: Tensor, y: Tensor) -> float:
+    """Largest slope of the loss at w = 0, over the coefficients."""
+    return float((y @ x).abs().max()) / len(y)

@@ -62,6 +62,7 @@ def _mirror(details: dict[str, Any], experiment: Experiment, functions: Any) -> 
         "title": "Distance of Q'(w) from the row space of X at the end of gradient descent",
     }
     plots: list[Plot] = [("convergence", convergence)]
+    plots += [("convergence", _moved_scale(details[kind], kind)) for kind in MOVED if kind in details]
     if details.get("minimiser"):
         label, minimiser = next(iter(details["minimiser"].items()))
         coefficients = {
@@ -71,9 +72,24 @@ def _mirror(details: dict[str, Any], experiment: Experiment, functions: Any) -> 
         }
         plots.append(("coefficients", coefficients))
     return plots, (
-        "The KKT residual of the end point falls in proportion to the step size, for each start scale α; below it, "
-        "the coefficients beside the independently computed minimiser."
+        "The KKT residual of the end point falls in proportion to the step size, for each start scale α; where the "
+        "scale moves during training, at the scale of the end and not at that of the start; last, the coefficients "
+        "beside the independently computed minimiser."
     )
+
+
+MOVED = {"sgd": (2.0, "minibatch SGD"), "decay": (1.0, "gradient descent with weight decay")}
+"""Where the scale of the leaf moves: order of the residual at the scale of the end, and what it is called."""
+
+
+def _moved_scale(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    slope, training = MOVED[kind]
+    return {
+        **found,
+        "expected_slope": slope,
+        "ylabel": "relative KKT residual (dimensionless)",
+        "title": f"Distance of Q'(w) from the row space of X at the end of {training}",
+    }
 
 
 def _label_noise(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:

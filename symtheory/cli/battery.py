@@ -51,7 +51,10 @@ def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechan
     mechanisms: those to be checked, all that apply when none is named. Raises ``DeclarationError`` and ``ShapeError``
     for sizes as ``with_sizes`` does.
     """
-    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not _is_noether(mechanisms)):
+    noether = _is_noether(mechanisms)
+    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not noether):
+        return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
+    if _reads_coefficients_out(parametrization) and not noether:
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
     return Trainable(*with_sizes(parametrization, sizes))
 
@@ -59,6 +62,12 @@ def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechan
 def _gives_coefficients(parametrization: Parametrization) -> bool:
     """Whether it acts coordinate by coordinate and gives a vector, as linear regression needs."""
     return _is_elementwise(parametrization) and len(parametrization.predictor.shape) == 1
+
+
+def _reads_coefficients_out(parametrization: Parametrization) -> bool:
+    """Whether it maps a vector of coordinates linearly to a vector, as linear regression needs too."""
+    readout = parametrization.readout
+    return readout is not None and len(readout.inner.predictor.shape) == len(parametrization.predictor.shape) == 1
 
 
 def _is_elementwise(parametrization: Parametrization) -> bool:
@@ -153,13 +162,21 @@ def run_battery(
         torch.set_num_threads(1)  # batches of replicas are small: a second thread costs more than it brings
     needs_regression = any(p.mechanism not in experiments.WITHOUT_DATA for p in predictions)
     if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and needs_regression):
-        data, origin = datasets.diabetes(), {}
+        data, sizes = datasets.diabetes(), None
         _require_size(parametrization, data["x"].shape[1])
+    elif _reads_coefficients_out(parametrization) and needs_regression:
+        data = datasets.diabetes()
+        sizes = {str(size): data["x"].shape[1] for size in parametrization.free_sizes}
+        parametrization = parametrization.bind(**sizes)
     else:
-        data, origin = None, {"data": "synthetic", "sizes": dict(trained.sizes)}
+        data, sizes = None, dict(trained.sizes)
     module = generate(parametrization).load()
     for prediction in predictions:
         place = None if folder is None else folder / parametrization.name / prediction.mechanism / "runs"
-        decision = experiments.decide(prediction, module, data, folder=place, seed=seed, device=target)
+        own = sizes is not None and prediction.mechanism in experiments.WITHOUT_DATA
+        origin = {"data": "synthetic", "sizes": sizes} if own else {}
+        # What is read out to no vector cannot be trained on a regression either, and its verdict says why.
+        regression = data or (None if prediction.mechanism in experiments.WITHOUT_DATA else datasets.diabetes())
+        decision = experiments.decide(prediction, module, regression, folder=place, seed=seed, device=target)
         verdict = replace(decision.verdict, details={**decision.verdict.details, **origin})
         yield Checked(prediction, replace(decision, verdict=verdict))

@@ -15,8 +15,10 @@ from symtheory.graph.node import Node
 from symtheory.graph.operations.leaf import Leaf, Number, Parameter
 
 
-def render_predictor(graph: ComputationGraph) -> str:
-    """Source of ``predictor(point, <inputs and constants by name>)``, tensors ``(*batch, *shape)``."""
+def render_predictor(
+    graph: ComputationGraph, name: str = "predictor", summary: str = "The declared predictor; batch axes broadcast."
+) -> str:
+    """Source of ``name(point, <inputs and constants by name>)``, tensors ``(*batch, *shape)``."""
     names = _variable_names(graph)
     lines = [
         f'{INDENT}{names[node]} = point["{node.operation.identifier}"]'
@@ -36,24 +38,24 @@ def render_predictor(graph: ComputationGraph) -> str:
             lines += fold_statement(f"{names[node]} = ", source)
     last = graph.predictor
     lines += fold_statement("return ", source if last.operands else names[last])
-    return "\n".join([*_signature(graph), *_docstring(graph), *lines]) + "\n"
+    return "\n".join([*_signature(graph, name), *_docstring(graph, summary), *lines]) + "\n"
 
 
-def _signature(graph: ComputationGraph) -> list[str]:
+def _signature(graph: ComputationGraph, name: str) -> list[str]:
     arguments = ["point: dict[str, Tensor]", *(f"{name}: Tensor" for name in (*graph.inputs, *graph.constants))]
-    line = f"def predictor({', '.join(arguments)}) -> Tensor:"
+    line = f"def {name}({', '.join(arguments)}) -> Tensor:"
     if len(line) <= LINE_LENGTH:
         return [line]
-    return ["def predictor(", *(f"{INDENT}{argument}," for argument in arguments), ") -> Tensor:"]
+    return [f"def {name}(", *(f"{INDENT}{argument}," for argument in arguments), ") -> Tensor:"]
 
 
-def _docstring(graph: ComputationGraph) -> list[str]:
+def _docstring(graph: ComputationGraph, summary: str) -> list[str]:
     point = ", ".join(f'"{name}" {shape_text(shape)}' for name, shape in graph.parameters.items())
     entries = [f"point: dict with {point}."]
     entries += [f"{name}: one sample, tensor {shape_text(shape)}." for name, shape in graph.inputs.items()]
     entries += [f"{name}: fixed, tensor {shape_text(shape)}." for name, shape in graph.constants.items()]
     return [
-        f'{INDENT}"""The declared predictor; batch axes broadcast.',
+        f'{INDENT}"""{summary}',
         "",
         f"{INDENT}Args:",
         *(line for entry in entries for line in fold_entry(entry)),

@@ -66,7 +66,10 @@ def leaf_flow(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> LeafFlow:
     speed = (norms[leaf.running] * gradient[leaf.running]).subs(leaf.radicals)
     motion = integrate_motion(speed, leaf.origin)
     if motion is None:
-        raise DerivationError(f"the flow of w = {model.predictor} on a leaf of fixed charges has no closed form")
+        raise DerivationError(
+            f"the flow of w = {model.predictor} on a leaf of fixed charges has no closed form: the time ∫ ds/f(s) "
+            "along it is no elementary function of s that could be inverted"
+        )
 
     def in_time(expression: sp.Expr) -> sp.Expr:
         return motion.at(expression, leaf.radicals)

@@ -12,12 +12,23 @@ from symtheory.predictions.subject import Subject
 
 Derivation = Callable[[Subject], Prediction]
 
+
+def after_coordinates(derive: Derivation) -> Derivation:
+    """A derivation for coordinates, widened to graphs that map their coordinates linearly: the one place for that."""
+
+    def derived(subject: Subject) -> Prediction:
+        prediction = derive(subject.coordinates)
+        return prediction if subject.readout is None else subject.readout.carry(prediction)
+
+    return derived
+
+
 MECHANISMS: dict[str, Derivation] = {
     discrete_noether.MECHANISM: discrete_noether.derive,
-    mirror.MECHANISM: mirror.derive,
-    label_noise.MECHANISM: label_noise.derive,
+    mirror.MECHANISM: after_coordinates(mirror.derive),
+    label_noise.MECHANISM: after_coordinates(label_noise.derive),
     stationary_density.MECHANISM: stationary_density.derive,
-    weight_decay.MECHANISM: weight_decay.derive,
+    weight_decay.MECHANISM: after_coordinates(weight_decay.derive),
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

@@ -12,7 +12,9 @@ import sympy as sp
 from symtheory.geometry.matrix.model import MatrixModel, matrix_model
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.elementwise import ElementwiseModel
+from symtheory.predictions.readout import Readout, find_readout
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
+from symtheory.symmetry.find import find_symmetries
 from symtheory.symmetry.group import SymmetryGroup
 
 
@@ -40,6 +42,18 @@ class Subject:
     def matrices(self) -> MatrixModel:
         """The parameters as matrices with the group in their terms; ``CalculusError`` where it needs more axes."""
         return matrix_model(self.graph.parameters, tuple(self.group))
+
+    @cached_property
+    def readout(self) -> Readout | None:
+        """The fixed linear map after the coordinates, where the graph is one; None where w are coordinates itself."""
+        return find_readout(self.graph)
+
+    @cached_property
+    def coordinates(self) -> Subject:
+        """What coordinatewise statements are derived from: the graph below its linear readout, else itself."""
+        if self.readout is None:
+            return self
+        return Subject(self.readout.inner, find_symmetries(self.readout.inner))
 
     @property
     def charges(self) -> Mapping[str, Any]:

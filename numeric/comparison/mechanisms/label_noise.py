@@ -34,16 +34,16 @@ def label_noise(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor]
     """The limit of noise-free gradient descent approaches argmin Σ_j κ_j R(w_j) subject to Xw = y as SGD goes on.
 
     Needs one Runs of SGD with label noise on data {"x": (n, d), "y": (n,)} that can be fitted, whose observable
-    "solution", (T, R, d), is the predictor that noise-free gradient descent reaches from the points recorded at
-    equally spaced steps, entry 0 from the start itself (numeric.experiments.label_noise makes it). κ_j is the
-    mean square of column j. The reference comes from a linear program (HiGHS) where R is proportional to |w|,
-    from the convex dual problem where R is a higher power; inconclusive where R is neither.
+    "solution", (T, R, d), are the coefficients (c where w = D c) that noise-free gradient descent reaches from the
+    points recorded at equally spaced steps, entry 0 from the start itself (numeric.experiments.label_noise makes it).
+    κ_j is the mean square of column j. The reference comes from a linear program (HiGHS) where R is proportional to
+    |w|, from the convex dual problem where R is a higher power; inconclusive where R is neither.
     """
     if len(runs) != 1:
         raise CheckError(f"the check takes one Runs with several replicas, and {len(runs)} were given")
     (run,) = runs
     require_settings(run, zero=("momentum", "weight_decay"), positive=("label_noise",))
-    x, y = regression_of(run, data)
+    x, y = regression_of(functions, MECHANISM, run, data)
     solution = observable(run, "solution").to(torch.float64)
     if solution.ndim != 3 or solution.shape[-1] != x.shape[1]:
         raise CheckError(f"'solution' has shape {tuple(solution.shape)}, not (records, replicas, {x.shape[1]})")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from numeric.errors import CheckError
+from numeric.linear_readout import coordinate_model, has_readout, readout_matrix
 from numeric.training.configuration import tensors_record
-from numeric.training.model import as_model
 from numeric.training.runs import Runs
 
 
@@ -53,26 +53,34 @@ def observed_point(runs: Runs, name: str) -> dict[str, Tensor]:
     return {leaf: observable(runs, f"{name}.{leaf}") for leaf in runs.initial}
 
 
-def predictor_at_end(runs: Runs) -> Tensor:
-    """w = φ(θ) at the end of training, (R, d) float64. CheckError without module or with another shape."""
+def coordinates_at_end(functions: Any, mechanism: str, runs: Runs) -> Tensor:
+    """The coordinates at the end of training, (R, d) float64: w = φ(θ), or c where the prediction says w = D c.
+
+    CheckError without module or with another shape.
+    """
     if runs.module is None:
         raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    model = as_model(runs.module)
+    model = coordinate_model(runs.module, functions, mechanism)
     if model.inputs:
         raise CheckError(f"{model.name} has inputs {sorted(model.inputs)}: the check is about linear coefficients")
     if model.constants:
         raise CheckError(f"{model.name} has constants {sorted(model.constants)}: the check is about w = φ(θ) alone")
-    w = model.predictor(runs.final).to(torch.float64)
-    if w.ndim != 2:
-        raise CheckError(f"the predictor has shape {tuple(w.shape)}: the check needs (replicas, coefficients)")
-    return w
+    coordinates = model.predictor(runs.final).to(torch.float64)
+    if coordinates.ndim != 2:
+        shape = tuple(coordinates.shape)
+        raise CheckError(f"the coefficients have shape {shape}: the check needs (replicas, coefficients)")
+    return coordinates
 
 
 def data_of(runs: Runs, data: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Tensor]:
     """The training data in float64, checked to be those of the run. CheckError otherwise."""
     if data is None:
         raise CheckError("the check needs the training data: call check(prediction, runs, data)")
-    recorded = runs.config["data"]
+    return _recorded(runs.config["data"], data, keys)
+
+
+def _recorded(recorded: Mapping[str, Any], data: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Tensor]:
+    """Tensors in float64, checked by the digests of the run's record."""
     tensors: dict[str, Tensor] = {}
     for key in keys:
         if key not in data:
@@ -85,13 +93,24 @@ def data_of(runs: Runs, data: Mapping[str, Any] | None, keys: Sequence[str]) -> 
     return tensors
 
 
-def regression_of(runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
-    """(x, y) of shapes (n, d), (n,) of a linear regression. CheckError for other shapes."""
+def regression_of(functions: Any, mechanism: str, runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
+    """(x, y) of shapes (n, d), (n,) of the linear regression whose coefficients are the coordinates: x is the data's,
+    times D where the prediction says w = D c.
+
+    data: besides x and y the values of the model's constants. CheckError for other shapes.
+    """
     tensors = data_of(runs, data, ("x", "y"))
     x, y = tensors["x"], tensors["y"]
     if x.ndim != 2 or y.ndim != 1:
         raise CheckError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are no linear regression: (n, d) and (n,) are")
-    return x, y
+    if not has_readout(functions, mechanism):
+        return x, y
+    recorded = runs.config.get("constants", {})
+    constants = _recorded(recorded, data or {}, tuple(recorded))
+    matrix = readout_matrix(functions, mechanism, next(iter(runs.final.values())).shape[-1], constants)
+    if len(matrix) != x.shape[1]:
+        raise CheckError(f"the readout gives {len(matrix)} coefficients and x has {x.shape[1]} columns")
+    return x @ matrix, y
 
 
 def formula(functions: Any, name: str) -> Any:

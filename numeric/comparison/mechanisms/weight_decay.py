@@ -11,15 +11,15 @@ from torch import Tensor
 from numeric.comparison.exact_law import ExactLaw
 from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.reading import (
+    coordinates_at_end,
     formula,
-    predictor_at_end,
     regression_of,
     require_settings,
     setting,
 )
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
-from numeric.training.model import as_model
+from numeric.linear_readout import coordinate_model
 from numeric.training.runs import Runs
 
 MECHANISM = "weight_decay"
@@ -40,9 +40,9 @@ def weight_decay(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
     """Training with weight decay λ ends where L(w) + (λ/2) Σ R(w_j) is stationary, with the smallest ‖θ‖ of its w.
 
     Needs gradient descent on numeric.losses.linear_regression with λ > 0, data {"x": (n, d), "y": (n,)}, all
-    replicas at their end points; no observable. For convex R the end point is the minimum; otherwise it is one
-    stationary point, which may depend on the start. details: "coefficients" and "loss_gradient"
-    (R, d), "predicted_loss_gradient" (R, d), NaN where w = 0, "penalty" and "norm" (R,).
+    replicas at their end points; no observable. Where w = D c, all is said of c and of x D. For convex R the end point
+    is the minimum; otherwise it is one stationary point, which may depend on the start. details: "coefficients" and
+    "loss_gradient" (R, d), "predicted_loss_gradient" (R, d), NaN where w = 0, "penalty" and "norm" (R,).
     """
     parts, details = {}, {}
     for number, run in enumerate(runs):
@@ -56,12 +56,12 @@ def _judge(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> tup
     require_settings(runs, zero=("momentum", "label_noise", "batch_size"), positive=("weight_decay",))
     if runs.config["loss"] != LOSS:
         raise CheckError(f"the check knows the gradient of {LOSS} only, and the run used {runs.config['loss']}")
-    x, y = regression_of(runs, data)
-    decay, w = setting(runs, "weight_decay"), predictor_at_end(runs)
+    x, y = regression_of(functions, MECHANISM, runs, data)
+    decay, w = setting(runs, "weight_decay"), coordinates_at_end(functions, MECHANISM, runs)
     unit = float((torch.linalg.pinv(x) @ y).abs().max())
     living, dead = w.abs() > LIVING * unit, w.abs() < DEAD * unit
     details: dict[str, Any] = {"coefficients": w, "nonzero": living.sum(-1)}
-    reason = _unsettled(_gradient(runs, x, y, decay), living, dead)
+    reason = _unsettled(_gradient(functions, runs, x, y, decay), living, dead)
     if reason:
         return undecided(MECHANISM, CRITERION, reason, n=len(w)), details
     misfit = (w @ x.mT - y) @ x / len(x)
@@ -79,10 +79,10 @@ def _judge(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> tup
     return LAW.judge(MECHANISM, torch.cat([coordinates, balance.unsqueeze(-1)], dim=-1)), details
 
 
-def _gradient(runs: Runs, x: Tensor, y: Tensor, decay: float) -> Tensor:
+def _gradient(functions: Any, runs: Runs, x: Tensor, y: Tensor, decay: float) -> Tensor:
     """|∂(L + λ/2 ‖θ‖²)/∂θ| over λ max |θ|, the largest over the parameters of each coefficient, (R, d)."""
     point = {name: leaf.to(torch.float64).requires_grad_() for name, leaf in runs.final.items()}
-    predicted = as_model(runs.module).predictor(point)
+    predicted = coordinate_model(runs.module, functions, MECHANISM).predictor(point)
     loss = 0.5 * (predicted @ x.mT - y).square().mean(-1).sum()
     gradient = torch.autograd.grad(loss, tuple(point.values()))
     total = [(g + decay * leaf).abs() for g, leaf in zip(gradient, point.values(), strict=True)]
