@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.errors import CheckError
+from numeric.experiments import weight_decay_of_group
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import elementwise_model, filled, kernel, normal_start
 from numeric.losses import linear_regression
@@ -30,14 +32,22 @@ class Plan:
 def run(
     module: Any,
     functions: Any,
-    data: Mapping[str, Tensor],
+    data: Mapping[str, Tensor] | None = None,
     plan: Plan = Plan(),
     *,
     seed: int = 0,
     device: str | torch.device | None = None,
     progress: bool | None = None,
 ) -> Experiment:
-    """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized."""
+    """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized.
+
+    A prediction about the orbits of a group is decided by `weight_decay_of_group`, on data of its own. Raises CheckError
+    where regression data are needed and missing.
+    """
+    if hasattr(functions, "weight_decay_balance"):
+        return weight_decay_of_group.run(module, functions, seed=seed, device=device, progress=progress)
+    if data is None:
+        raise CheckError("the experiment needs regression data: pass x (n, d) and y (n,)")
     size = data["x"].shape[1]
     model = elementwise_model(module, size)
     unit = float(functions.weight_decay(torch.ones((), dtype=torch.float64)))

@@ -12,6 +12,8 @@ from symtheory.codegen.statements import Statements, point_tensors
 from symtheory.codegen.view_source import from_matrices, split_sizes, to_matrices
 from symtheory.geometry.matrix.model import ROWS, MatrixModel
 from symtheory.graph.shapes import Shape
+from symtheory.matrix_calculus.polynomial import Factor, Letter, Word
+from symtheory.matrix_calculus.trace_form import TraceForm
 
 
 class MatrixStatements:
@@ -156,3 +158,26 @@ def size_number(expression: sp.Expr) -> str:
         return f"({size_number(expression.base)} ** {power if exponent > 0 else f'({power})'})"
     sign = " * " if isinstance(expression, sp.Mul) else " + "
     return f"({sign.join(map(size_number, expression.args))})"
+
+
+def trace_source(form: TraceForm, variables: Mapping[str, str]) -> str:
+    """Source of the trace of one product of two or more matrices, a tensor (*batch); variables: symbol → its name."""
+    ((word, coefficient),) = form.terms.items()
+    cut = (len(word) + 1) // 2
+    number = "" if coefficient == 1 else f"{size_number(coefficient)} * "
+    if len(word) == 2 and word[0] == word[1].transpose():
+        return f"{number}{_product(word[:1], variables)}.square().sum(dim=(-2, -1))"
+    left, right = _product(word[:cut], variables), _product(tuple(f.transpose() for f in word[:cut - 1:-1]), variables)
+    return f"{number}(({left}) * ({right})).sum(dim=(-2, -1))"
+
+
+def _product(word: Word, variables: Mapping[str, str]) -> str:
+    return " @ ".join(_factor(factor, variables) for factor in word)
+
+
+def _factor(factor: Factor, variables: Mapping[str, str]) -> str:
+    if isinstance(factor, Letter):
+        return variables[factor.symbol.name] + (".mT" if factor.transposed else "")
+    ((word, _),) = factor.of
+    left, right = _product(word[:1], variables), _product(tuple(f.transpose() for f in word[:0:-1]), variables)
+    return f"torch.diag_embed(({left} * ({right})).sum(-1))"

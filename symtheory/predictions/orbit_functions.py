@@ -7,17 +7,16 @@ from collections.abc import Mapping
 import sympy as sp
 
 from symtheory.codegen.statements import function_source, point_entry
-from symtheory.geometry.matrix.model import MatrixModel
 from symtheory.graph.shapes import Shape
 from symtheory.predictions.matrix_statements import MatrixStatements
 from symtheory.predictions.orbit_minimum import OrbitMinimum
 
 
 def render_minimum(
-    name: str, minimum: OrbitMinimum, model: MatrixModel, parameters: Mapping[str, Shape], owner: str, summary: str
+    name: str, minimum: OrbitMinimum, parameters: Mapping[str, Shape], owner: str, summary: str
 ) -> str:
     """Source of ``name(point)``: the minimum over the orbit of a point, summed over all copies of the group."""
-    body = _body(minimum, model, parameters, owner)
+    body = _body(minimum, parameters, owner)
     terms = [quantity.value(body) for quantity in minimum.quantities]
     body.return_value(" + ".join(terms))
     returns = "tensor ``(*batch)``."
@@ -26,10 +25,10 @@ def render_minimum(
 
 
 def render_minimiser(
-    name: str, minimum: OrbitMinimum, model: MatrixModel, parameters: Mapping[str, Shape], owner: str, summary: str
+    name: str, minimum: OrbitMinimum, parameters: Mapping[str, Shape], owner: str, summary: str
 ) -> str:
     """Source of ``name(point)``: where the minimum is attained, one of the points that rotations connect."""
-    body = _body(minimum, model, parameters, owner)
+    body = _body(minimum, parameters, owner)
     found: dict[str, str] = {}
     for quantity in minimum.quantities:
         found |= quantity.balanced(body)
@@ -42,10 +41,8 @@ def render_minimiser(
     )
 
 
-def _body(
-    minimum: OrbitMinimum, model: MatrixModel, parameters: Mapping[str, Shape], owner: str
-) -> MatrixStatements:
+def _body(minimum: OrbitMinimum, parameters: Mapping[str, Shape], owner: str) -> MatrixStatements:
     sizes: set[sp.Symbol] = set()
     for quantity in minimum.quantities:
         sizes |= quantity.sizes
-    return MatrixStatements(model, parameters, owner, sizes)
+    return MatrixStatements(minimum.model, parameters, owner, sizes)

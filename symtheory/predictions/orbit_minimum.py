@@ -9,24 +9,26 @@ parameters come last, for what the others leave is homogeneous.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy as sp
 
 from symtheory.errors import DerivationError
-from symtheory.geometry.matrix.model import WHOLE, MatrixModel, Meeting
+from symtheory.geometry.matrix.model import WHOLE, MatrixModel, Meeting, same_along
 from symtheory.matrix_calculus.polynomial import letter
 from symtheory.predictions.orbit_quantity import Chain, Link, OrbitQuantity, Powers, PowersOfWholes, Square
 from symtheory.symmetry.edge_group import GENERAL, EdgeGroup
 from symtheory.symmetry.rescaling import Rescaling
 from symtheory.symmetry.solutions import nullspace
+from symtheory.symmetry.translation import Translation
 
 
 @dataclass(frozen=True)
 class OrbitMinimum:
-    """quantities: what the minimum is the sum of; unsolved: names of the factors for which there is no closed form,
-    then the minimum has none either."""
+    """model: the parameters as matrices, with the shifts that the minimum is over; quantities: what it is the sum of;
+    unsolved: names of the factors for which there is no closed form, then the minimum has none either."""
 
+    model: MatrixModel
     quantities: tuple[OrbitQuantity, ...]
     unsolved: tuple[str, ...]
 
@@ -46,6 +48,7 @@ def orbit_minimum(model: MatrixModel, weights: Mapping[str, sp.Expr]) -> OrbitMi
     Raises ``DerivationError`` where some factor makes the parameters that it moves as small as one likes, all at once:
     then no point of the orbit is smallest.
     """
+    model = replace(model, shifted=_removable(model))
     shrinking = [factor for factor in model.linear_factors() if _has_moment(factor)]
     for factor in shrinking:
         _require_both_signs(factor.name, [m for m in model.meetings if m.factor == factor.name])
@@ -66,11 +69,21 @@ def orbit_minimum(model: MatrixModel, weights: Mapping[str, sp.Expr]) -> OrbitMi
     if wholes and not unsolved:
         scaled = _scaled(model, wholes, quantities)
         if scaled is None:
-            return OrbitMinimum((), tuple(wholes))
+            return OrbitMinimum(model, (), tuple(wholes))
         quantities = scaled
     order = list(model.views)
     quantities.sort(key=lambda quantity: order.index(quantity.parameters[0]))
-    return OrbitMinimum(tuple(quantities), tuple(unsolved))
+    return OrbitMinimum(model, tuple(quantities), tuple(unsolved))
+
+
+def _removable(model: MatrixModel) -> dict[str, tuple[frozenset[int], ...]]:
+    """Shifts that no other parameter makes up for: what they move vanishes where the norm is smallest."""
+    found: dict[str, tuple[frozenset[int], ...]] = {}
+    for factor in model.factors.values():
+        if isinstance(factor, Translation) and not factor.compensation:
+            same = same_along(factor, model.views[factor.parameter])
+            found[factor.parameter] = (*found.get(factor.parameter, ()), same)
+    return found
 
 
 def _has_moment(factor: object) -> bool:

@@ -102,7 +102,7 @@ def _formulas(subject: Subject, minimum: OrbitMinimum, factors: list[Factor]) ->
         SCALE: partial(charges, SCALE, summary="The charges with all terms taken absolute.", absolute=True),
     }
     if minimum.is_closed:
-        own = (minimum, subject.matrices, parameters, owner)
+        own = (minimum, parameters, owner)
         closed = {
             MECHANISM: partial(render_minimum, MECHANISM, *own, "R(θ), the smallest ‖θ‖² on the orbit of a point."),
             BALANCED: partial(

@@ -8,15 +8,15 @@ from symtheory.predictions.orbit_minimum import OrbitMinimum
 from symtheory.predictions.orbit_quantity import Chain
 from symtheory.predictions.subject import Subject
 
-WHOLE = "the predictor determines the product, so that R is the smallest ‖θ‖² over the whole fibre as well"
+WHOLE = "the predictor determines the product, so that the minimum is over its whole fibre as well as over the orbit"
 ORBIT = (
-    "the minimum is over the orbit of this group: other points of the fibre, such as those with units merged, may have "
-    "a smaller norm"
+    "the minimum is over the orbit of this group: other points of the fibre, such as those with units merged, may lie "
+    "lower"
 )
 
 
 def reach(subject: Subject, minimum: OrbitMinimum) -> str:
-    """The sentence that says over what R is smallest."""
+    """The sentence that says over what the minimum is."""
     return WHOLE if is_whole_fibre(subject, minimum) else ORBIT
 
 
