@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from numeric.datasets.orthonormal_rows import orthonormal_rows
-from numeric.experiments import observables
+from numeric.errors import CheckError
+from numeric.experiments import observables, zero_loss_drift
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import elementwise_model, filled, scale_where, zero_pattern
 from numeric.losses import linear_regression
@@ -39,7 +40,7 @@ class Plan:
 def run(
     module: Any,
     functions: Any,
-    data: Mapping[str, Tensor],
+    data: Mapping[str, Tensor] | None = None,
     plan: Plan = Plan(),
     *,
     seed: int = 0,
@@ -49,7 +50,13 @@ def run(
     """One run on `orthonormal_rows` of the data {"x": (n, d), "y": (n,)}, with the observables "point" and "solution".
 
     The start has w = 0. "solution", (T, R, d), is the predictor after noise-free gradient descent from "point".
+    A prediction about whole points is decided by `zero_loss_drift`, on data of its own. Raises CheckError where
+    regression data are needed and missing.
     """
+    if hasattr(functions, "label_noise_drift"):
+        return zero_loss_drift.run(module, functions, seed=seed, device=device, progress=progress)
+    if data is None:
+        raise CheckError("the experiment needs regression data: pass x (n, d) and y (n,)")
     regression = orthonormal_rows(data["x"], data["y"])
     rows, size = regression["x"].shape
     model = elementwise_model(module, size)
