@@ -17,9 +17,9 @@ GAP = 1e-6  # values between both leave the rank, and so the tangent space, unde
 
 @dataclass(frozen=True)
 class ZeroLoss:
-    """tangent: orthonormal basis (D, t) of the directions in which the predictor does not change on any sample; slowest: the
-    smallest eigenvalue of H = mean JᵀJ that is not zero; largest_sample: the largest ‖J‖² of
-    one sample; deviation: largest |φ − y|."""
+    """tangent: orthonormal basis (D, t) of the directions in which the predictor does not change on any sample;
+    slowest: the smallest eigenvalue of H = mean JᵀJ that is not zero; largest_sample: the largest ‖J‖² of one sample;
+    deviation: the largest |φ − y|."""
 
     tangent: Tensor
     slowest: float
@@ -51,10 +51,8 @@ def zero_loss(model: Model, point: Point, data: Mapping[str, Tensor]) -> ZeroLos
         raise CheckError("the set of zero loss has no direction at this point: use fewer samples")
     eigenvalues = values[:rank].square() / count
     per_sample = jacobian.square().sum((-2, -1))
-    deviation = (outputs(flat).reshape(-1) - data["y"].reshape(len(data["y"]), -1)[: count].reshape(-1)).abs().max()
-    return ZeroLoss(
-        right[rank:].mT, float(eigenvalues[-1]), float(per_sample.max()), float(deviation)
-    )
+    deviation = (outputs(flat).reshape(-1) - data["y"].reshape(len(data["y"]), -1)[:count].reshape(-1)).abs().max()
+    return ZeroLoss(right[rank:].mT, float(eigenvalues[-1]), float(per_sample.max()), float(deviation))
 
 
 def flattened(point: Mapping[str, Tensor], axes: int) -> Tensor:

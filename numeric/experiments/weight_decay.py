@@ -41,8 +41,8 @@ def run(
 ) -> Experiment:
     """One run on linear regression data {"x": (n, d), "y": (n,)}, both standardized.
 
-    A prediction about the orbits of a group is decided by `weight_decay_of_group`, on data of its own. Raises CheckError
-    where regression data are needed and missing.
+    A prediction about the orbits of a group is decided by `weight_decay_of_group`, on data of its own. Raises
+    CheckError where regression data are needed and missing.
     """
     if hasattr(functions, "weight_decay_balance"):
         return weight_decay_of_group.run(module, functions, seed=seed, device=device, progress=progress)

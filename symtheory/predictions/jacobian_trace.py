@@ -162,7 +162,7 @@ def _two_layers(graph: ComputationGraph) -> JacobianTrace | None:
     """V σ(W x): with s_j = ‖w_j‖ and moments M of a standard normal number, E σ(z_j)² ∝ M_2p s_j^{2p}, and
     E σ'(z_j)² ‖x‖² ∝ p² s_j^{2p−2} (M_2p + (d − 1) M_{2p−2}), for the part of x across w_j is independent of z_j."""
     parts = _parts(graph.predictor)
-    if parts is None or set(graph.parameters) != {parts[0].operation.identifier, parts[2].operation.identifier}:
+    if parts is None or len(graph.parameters) != 2:
         return None
     readout, activation, weight = parts
     homogeneity = _homogeneity(activation)
@@ -171,7 +171,7 @@ def _two_layers(graph: ComputationGraph) -> JacobianTrace | None:
     power, size = homogeneity
     d = weight.shape[1]
     outputs = readout.shape[0] if len(readout.shape) == 2 else sp.Integer(1)
-    w = letter(sp.MatrixSymbol(weight.operation.identifier, *weight.shape))
+    w = letter(weight.operation.matrix())
     v = _columns_as_units(readout)
     squares = diagonal_part(w @ w.T)
 
@@ -205,8 +205,8 @@ def _parts(predictor: Node) -> tuple[Node, Node, Node] | None:
 
 def _columns_as_units(readout: Node) -> Polynomial:
     """The readout as a matrix (outputs, units)."""
-    name, shape = readout.operation.identifier, readout.shape  # type: ignore[attr-defined]
-    return letter(sp.MatrixSymbol(name, *shape)) if len(shape) == 2 else letter(sp.MatrixSymbol(name, *shape, 1)).T
+    matrix = letter(readout.operation.matrix())
+    return matrix if len(readout.shape) == 2 else matrix.T
 
 
 def _homogeneity(activation: Node) -> tuple[int, sp.Expr] | None:

@@ -167,7 +167,10 @@ def trace_source(form: TraceForm, variables: Mapping[str, str]) -> str:
     number = "" if coefficient == 1 else f"{size_number(coefficient)} * "
     if len(word) == 2 and word[0] == word[1].transpose():
         return f"{number}{_product(word[:1], variables)}.square().sum(dim=(-2, -1))"
-    left, right = _product(word[:cut], variables), _product(tuple(f.transpose() for f in word[:cut - 1:-1]), variables)
+    left, right = (
+        _product(word[:cut], variables),
+        _product(tuple(f.transpose() for f in word[: cut - 1 : -1]), variables),
+    )
     return f"{number}(({left}) * ({right})).sum(dim=(-2, -1))"
 
 

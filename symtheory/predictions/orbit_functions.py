@@ -12,9 +12,7 @@ from symtheory.predictions.matrix_statements import MatrixStatements
 from symtheory.predictions.orbit_minimum import OrbitMinimum
 
 
-def render_minimum(
-    name: str, minimum: OrbitMinimum, parameters: Mapping[str, Shape], owner: str, summary: str
-) -> str:
+def render_minimum(name: str, minimum: OrbitMinimum, parameters: Mapping[str, Shape], owner: str, summary: str) -> str:
     """Source of ``name(point)``: the minimum over the orbit of a point, summed over all copies of the group."""
     body = _body(minimum, parameters, owner)
     terms = [quantity.value(body) for quantity in minimum.quantities]
@@ -36,9 +34,7 @@ def render_minimiser(
     found |= {parameter: f"torch.zeros_like({body.matrix(parameter)})" for parameter in gone}
     body.return_point({parameter: found[parameter] for parameter in parameters})
     returns = "dict with the keys and shapes of point."
-    return function_source(
-        f"{name}(point: dict[str, Tensor])", summary, [point_entry(parameters)], returns, body.lines
-    )
+    return function_source(f"{name}(point: dict[str, Tensor])", summary, [point_entry(parameters)], returns, body.lines)
 
 
 def _body(minimum: OrbitMinimum, parameters: Mapping[str, Shape], owner: str) -> MatrixStatements:

@@ -98,8 +98,8 @@ def _require_both_signs(name: str, meetings: Sequence[Meeting]) -> None:
     if len({sp.sign(m.exponent) for m in meetings}) == 1:
         moved = ", ".join(dict.fromkeys(m.parameter for m in meetings))
         raise DerivationError(
-            f"'{name}' makes {moved} as small as one likes and leaves the predictor as it is: the norm has no minimum on "
-            "an orbit, and the charge vanishes nowhere else than at zero"
+            f"'{name}' makes {moved} as small as one likes and leaves the predictor as it is: the norm has no "
+            "minimum on an orbit, and the charge vanishes nowhere else than at zero"
         )
 
 

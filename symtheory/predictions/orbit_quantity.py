@@ -270,9 +270,7 @@ class Powers(OrbitQuantity):
 
     def balanced(self, body: MatrixStatements) -> dict[str, str]:
         squares = self._squares(body)
-        mean = body.assign(
-            f"mean_{self.name}", body.times(self.factor / self.total, f"({self._means(body, squares)})")
-        )
+        mean = body.assign(f"mean_{self.name}", body.times(self.factor / self.total, f"({self._means(body, squares)})"))
         found: dict[str, str] = {}
         for (count, members), square in zip(self.parts, squares, strict=True):
             # What is zero stays zero: its partners are then zero as well.

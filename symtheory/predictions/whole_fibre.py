@@ -21,7 +21,7 @@ def reach(subject: Subject, minimum: OrbitMinimum) -> str:
 
 
 def is_whole_fibre(subject: Subject, minimum: OrbitMinimum) -> bool:
-    """Whether the predictor is a constant plus A W B, with W the one product that R depends on, and A, B made of inputs.
+    """Whether the predictor is a constant plus A W B, W the one product that R depends on, A and B made of inputs.
 
     All points with one product lie in one orbit or have it in their closure, where the norm is the same or larger.
     """

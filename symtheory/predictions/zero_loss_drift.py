@@ -238,7 +238,7 @@ def _squares_lines(graph: ComputationGraph) -> list[str]:
 
 def _axes_of_batch(graph: ComputationGraph) -> str:
     name, shape = next(iter(graph.parameters.items()))
-    own = f' - {len(shape)}' if shape else ""
+    own = f" - {len(shape)}" if shape else ""
     return f'point["{name}"].ndim{own}'
 
 

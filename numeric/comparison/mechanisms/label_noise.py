@@ -38,7 +38,8 @@ def label_noise(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor]
     "solution", (T, R, d), is the predictor that noise-free gradient descent reaches from the points recorded at
     equally spaced steps, entry 0 from the start itself (numeric.experiments.label_noise makes it). κ_j is the
     mean square of column j. The reference comes from a linear program (HiGHS) where R is proportional to |w|,
-    from the convex dual problem where R is a higher power; inconclusive where R is neither. A prediction about whole points goes to `zero_loss_drift`.
+    from the convex dual problem where R is a higher power; inconclusive where R is neither.
+    A prediction about whole points goes to `zero_loss_drift`.
     """
     if hasattr(functions, f"{MECHANISM}_drift"):
         return zero_loss_drift(functions, runs, data)

@@ -10,8 +10,14 @@ from torch import Tensor
 
 from numeric.comparison.exact_law import ExactLaw
 from numeric.comparison.mechanisms.combine import combine, undecided
-from numeric.comparison.mechanisms.reading import formula, observable, observed_point, require_settings, setting
-from numeric.comparison.mechanisms.reading import step_size
+from numeric.comparison.mechanisms.reading import (
+    formula,
+    observable,
+    observed_point,
+    require_settings,
+    setting,
+    step_size,
+)
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
 from numeric.training.runs import Runs
@@ -34,9 +40,7 @@ CRITERION = (
 )
 
 
-def weight_decay_of_group(
-    functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None
-) -> Verdict:
+def weight_decay_of_group(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
     """Training with weight decay λ ends at vanishing charges, where ‖θ‖² is the smallest of its orbit.
 
     Needs one Runs of gradient descent with constant steps and λ > 0, of any loss of the predictor, with the observable

@@ -34,8 +34,8 @@ DRIFTS = 1e-2  # length of the drift along the set, relative to that of the whol
 
 LOSSES = ("numeric.losses.squared_error", "numeric.losses.coefficient_error")
 CRITERION = (
-    "from a point of zero loss, the mean displacement of the limits of noise-free gradient descent, along the predicted "
-    f"one, over that length: {RATIO.criterion}"
+    "from a point of zero loss, the mean displacement of the limits of noise-free gradient descent, along the "
+    f"predicted one, over that length: {RATIO.criterion}"
 )
 
 
@@ -73,9 +73,7 @@ class _Ends:
         self.along, self.across, self.change = along, across, change
 
 
-def _displacements(
-    functions: Any, run: Runs, data: Mapping[str, Any] | None
-) -> tuple[_Ends | None, str]:
+def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) -> tuple[_Ends | None, str]:
     model, tensors = _model_and_data(run, data)
     start = {name: leaf[0].to(torch.float64) for name, leaf in run.initial.items()}
     if any(not torch.equal(leaf, leaf[:1].expand_as(leaf)) for leaf in run.initial.values()):
@@ -120,7 +118,9 @@ def _model_and_data(run: Runs, data: Mapping[str, Any] | None) -> tuple[Model, d
     tensors = data_of(run, data, (*model.inputs, "y"))
     constants = {name: torch.as_tensor((data or {}).get(name, torch.nan)).to(torch.float64) for name in model.constants}
     if constants and tensors_record(constants) != run.config["constants"]:
-        raise CheckError(f"the data lack the constants {', '.join(constants)} of the run: pass their values beside them")
+        raise CheckError(
+            f"the data lack the constants {', '.join(constants)} of the run: pass their values beside them"
+        )
     return replace(model, fixed=constants), {**tensors, **constants}
 
 
