@@ -163,7 +163,6 @@ class Chain(OrbitQuantity):
         order = len(self.links)
         product = body.assign(f"product_{self.name}", self._product(body))
         values = body.assign(f"values_{self.name}", f"torch.linalg.svdvals({product})")
-        # Beyond the width of an edge the singular values are rounding, which a root makes large.
         width = body.smallest(self.links[1:])
         powers = f"{values}[..., :{width}]" + ("" if order == 2 else f".pow(2 / {order})")
         return body.summed(f"sum_{self.name}", powers, self.parameters[0], 1, order * self.scale)
@@ -175,14 +174,16 @@ class Chain(OrbitQuantity):
             [f"left_{self.name}", f"values_{self.name}", f"right_{self.name}"],
             f"torch.linalg.svd({product}, full_matrices=False)",
         )
-        root = body.assign(f"root_{self.name}", f"{values}.pow(1 / {order})[..., :, None]")
+        width = body.smallest(self.links[1:])
+        # Beyond the width of an edge the singular values are rounding, which a root makes large.
+        root = body.assign(f"root_{self.name}", f"{values}[..., :{width}, None].pow(1 / {order})")
         found: dict[str, str] = {}
         for place, link in enumerate(self.links):
             weight = sp.sqrt(self.scale / link.weight)
             if place == 0:
-                source = f"{root} * {left}.mT"
+                source = f"{root} * {left}[..., :, :{width}].mT"
             elif place == order - 1:
-                source = f"{root} * {right}"
+                source = f"{root} * {right}[..., :{width}, :]"
             else:
                 source = f"torch.diag_embed({root}[..., 0])"
             found |= body.taken_apart(self.name, link.members, source, weight)

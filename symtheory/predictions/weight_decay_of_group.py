@@ -21,6 +21,7 @@ from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import LAMBDA
 from symtheory.predictions.whole_fibre import reach
 from symtheory.symmetry.factor import Factor
+from symtheory.symmetry.translation import Translation
 
 MECHANISM = "weight_decay"
 NORM, BALANCED = f"{MECHANISM}_norm", f"{MECHANISM}_balanced"
@@ -78,12 +79,14 @@ def _notes(subject: Subject, minimum: OrbitMinimum) -> tuple[str, ...]:
             f"the smallest ‖θ‖² on an orbit of {names} has no closed form here: the balance conditions stand alone",
             "⟨θ, grad L⟩ = −λ‖θ‖² there",
         )
+    made_up = [f.name for f in subject.group if isinstance(f, Translation) and f.compensation]
     several = [factor.name for factor in subject.group if getattr(factor, "copies", ()) and _is_split(subject, factor)]
     return (
         "R is the smallest ‖θ‖² on the orbit of θ, a function of what the group leaves alone; decay adds λ/2 R to L",
         "grad L + λ/2 grad R = 0 holds where R is differentiable, in θ as in what R is a function of; where singular "
         "values or norms vanish, 0 lies in the subdifferential",
         reach(subject, minimum),
+        *(f"R is not taken over {name}, whose shift other parameters make up for" for name in made_up),
         *(f"matrices stand for one copy of {name}; R sums over the copies" for name in several),
     )
 
