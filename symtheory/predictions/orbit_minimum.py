@@ -54,7 +54,9 @@ def orbit_minimum(model: MatrixModel, weights: Mapping[str, sp.Expr]) -> OrbitMi
         _require_both_signs(factor.name, [m for m in model.meetings if m.factor == factor.name])
     wholes = [factor.name for factor in shrinking if _is_whole(model, factor.name)]
     quantities: list[OrbitQuantity] = []
-    unsolved = [f.name for f in model.factors.values() if isinstance(f, Translation) and f.compensation and f.has_charge]
+    unsolved = [
+        f.name for f in model.factors.values() if isinstance(f, Translation) and f.compensation and f.has_charge
+    ]
     left = list(model.views)
     for names in _connected(model, [factor.name for factor in shrinking if factor.name not in wholes]):
         meetings = [m for m in model.meetings if m.factor in names]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from numeric.comparison.leading_order import LeadingOrder
-from numeric.comparison.mechanisms.combine import undecided
+from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.reading import (
     data_of,
     formula,
@@ -32,10 +32,12 @@ FITTED = 1e-10  # largest |φ − y| at the start, relative to the largest |y|
 RETURNED = 1e-3  # the same at the ends of gradient descent, relative to the noise
 DRIFTS = 1e-2  # length of the drift along the set, relative to that of the whole vector
 
+ACROSS = 1e-3  # relative part of a parameter's drift beyond the other directions that makes it one of its own
 LOSSES = ("numeric.losses.squared_error", "numeric.losses.coefficient_error")
 CRITERION = (
     "from a point of zero loss, the mean displacement of the limits of noise-free gradient descent, along the "
-    f"predicted one, over that length: {RATIO.criterion}"
+    "predicted one, over that length; and along the directions across it that the drifts of single parameters span, "
+    f"one plus the displacement over that length: {RATIO.criterion}"
 )
 
 
@@ -45,32 +47,41 @@ def zero_loss_drift(functions: Any, runs: Sequence[Runs], data: Mapping[str, Ten
     Needs three or more Runs of SGD with batch size 1 and label noise, of half the squared error, at different η, all
     replicas from one point that fits the data; the data with the constants of the model beside them, if it has any; and
     the observables "solution.<leaf>", (1, R, …), where noise-free gradient descent from the last point ends
-    (numeric.experiments.zero_loss_drift makes them). details: "ratio" and "ratio_error" by η, "across": length of the
-    rest of the mean displacement over that of the predicted one, "change": mean change of T over the predicted one.
+    (numeric.experiments.zero_loss_drift makes them). details: "ratio" and "ratio_error" by η, "across": the
+    mean displacement across over the predicted length, "change": mean change of T over the predicted one.
     """
-    etas, ratios, errors, across, changes = [], [], [], [], []
-    replicas = 0
+    found = []
     for run in runs:
         _require(run)
         ends, reason = _displacements(functions, run, data)
         if ends is None:
-            return undecided(MECHANISM, CRITERION, reason, {}, replicas)
-        replicas = len(ends.along)
-        etas.append(step_size(run))
-        ratios.append(float(ends.along.mean()))
-        errors.append(float(ends.along.std()) / replicas**0.5)
-        across.append(ends.across)
-        changes.append(ends.change)
-    verdict = RATIO.judge(MECHANISM, etas, ratios, errors, replicas)
-    verdict.details.update({"across": across, "change": changes})
-    return replace(verdict, criterion=CRITERION)
+            return undecided(MECHANISM, CRITERION, reason)
+        found.append(ends)
+    etas, replicas = [step_size(run) for run in runs], len(found[0].components)
+    means = torch.stack([ends.components.mean(0) for ends in found])
+    errors = torch.stack([ends.components.std(0) for ends in found]) / replicas**0.5
+    parts = {}
+    for place in range(min(ends.components.shape[1] for ends in found)):
+        # Where nothing is predicted, one is added, so that every statement is about a ratio that tends to one.
+        ratio = means[:, place] + (place > 0)
+        label = "along the drift" if place == 0 else f"across it, direction {place}"
+        parts[label] = RATIO.judge(MECHANISM, etas, ratio, errors[:, place], replicas)
+    details = {
+        "eta": etas,
+        "ratio": means[:, 0],
+        "ratio_error": errors[:, 0],
+        "across": means[:, 1:],
+        "change": [ends.change for ends in found],
+    }
+    return combine(parts, CRITERION, details)
 
 
-class _Ends:
-    """along: displacement of every replica along the predicted one over its length, (R,); across, change: see above."""
+class _Ends(NamedTuple):
+    """components: displacement of every replica over the length of the predicted one, (R, p), along it and along
+    directions across; change: mean change of T over the predicted one."""
 
-    def __init__(self, along: Tensor, across: float, change: float) -> None:
-        self.along, self.across, self.change = along, across, change
+    components: Tensor
+    change: float
 
 
 def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) -> tuple[_Ends | None, str]:
@@ -84,7 +95,8 @@ def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) ->
         return None, f"the start does not fit the data (deviation {found.deviation:.2g}): start from zero loss"
     noise, eta, steps = setting(run, "label_noise"), step_size(run), run.config["steps"]
     arguments = (*(tensors[name] for name in model.inputs), *(tensors[name] for name in model.constants))
-    drift = flattened(formula(functions, f"{MECHANISM}_drift")(start, *arguments, eta, noise), 0)
+    leaves = formula(functions, f"{MECHANISM}_drift")(start, *arguments, eta, noise)
+    drift = flattened(leaves, 0)
     predicted = steps * found.tangent @ (found.tangent.mT @ drift)
     length = float(predicted.norm())
     if not length > DRIFTS * steps * float(drift.norm()):
@@ -94,13 +106,27 @@ def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) ->
     if not returned <= RETURNED * noise:
         return None, f"gradient descent has not returned to zero loss (misfit {returned:.2g}): let it go on"
     moved = flattened(ends, 1) - flattened(start, 0)
-    unit = predicted / length
-    along, mean = moved @ unit, moved.mean(0)
+    components = moved @ _directions(found.tangent, predicted, leaves) / length
     trace = formula(functions, f"{MECHANISM}_trace")
     change = float((trace(ends, *arguments) - trace(start, *arguments)).mean())
     # By the formula itself, drift = −(η²σ²/4) ∇T, so that the slope of T along the displacement is known.
     slope = -4 / (eta**2 * noise**2) * float(drift @ predicted)
-    return _Ends(along / length, float((mean - unit * (mean @ unit)).norm()) / length, change / slope), ""
+    return _Ends(components, change / slope), ""
+
+
+def _directions(tangent: Tensor, predicted: Tensor, leaves: Point) -> Tensor:
+    """Orthonormal columns (D, p): the predicted displacement, then what the drift of each parameter alone would add."""
+    columns = [predicted / predicted.norm()]
+    for name in list(leaves)[:-1]:
+        alone = {other: leaf if other == name else torch.zeros_like(leaf) for other, leaf in leaves.items()}
+        own = tangent @ (tangent.mT @ flattened(alone, 0))
+        rest = own
+        for _ in range(2):  # twice is enough for orthogonality to rounding
+            for column in columns:
+                rest = rest - column * (column @ rest)
+        if float(rest.norm()) > ACROSS * float(own.norm()):
+            columns.append(rest / rest.norm())
+    return torch.stack(columns, dim=-1)
 
 
 def _require(run: Runs) -> None:
