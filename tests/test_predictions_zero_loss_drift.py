@@ -166,3 +166,28 @@ def test_graphs_without_a_closed_trace_have_the_drift_alone() -> None:
     assert jacobian_trace(catalog.load("tanh_net")) is None
     assert list(prediction.formulas) == ["label_noise_trace", "label_noise_drift"]
     assert "no closed form" in str(prediction)
+
+
+def test_a_linear_predictor_does_not_drift() -> None:
+    d, k = st.dims("d k")
+    linear = st.Parametrization(st.param("W", k, d) @ st.input("x", d) + st.param("b", k), name="linear")
+    assert "'linear' is linear in its parameters" in linear.predictions().not_applicable["label_noise"]
+
+
+def test_numbers_among_the_parameters_leave_the_trace_to_generated_code() -> None:
+    """A factor a of GHᵀ is in no product of matrices, and ∂φ/∂a must not be forgotten."""
+    P = st.Parametrization(st.param("a") * (st.param("G", 2, 2) @ st.param("H", 3, 2).T), name="scaled")
+    assert jacobian_trace(P) is None
+    point = drawn(P)
+    functions = P.predictions()["label_noise"].load()
+    assert float(functions.label_noise_trace(point)) == pytest.approx(dense_trace(P, point), rel=1e-12)
+
+
+def test_products_that_stretch_a_factor_have_no_matrix_form() -> None:
+    P = st.Parametrization(st.param("a", 3).reshape(3, 1) * st.param("V", 3, 2), name="groups")
+    assert jacobian_trace(P) is None and "label_noise" in P.predictions()
+
+
+def test_an_input_with_the_name_of_the_step_is_refused() -> None:
+    P = st.Parametrization(st.param("V", 2, 3) @ st.tanh(st.input("eta", 3) * st.param("w", 3)), name="mine")
+    assert "'eta' is the name of another argument" in P.predictions().not_applicable["label_noise"]

@@ -78,7 +78,13 @@ class _Place(NamedTuple):
 
 
 def _of_polynomial(graph: ComputationGraph) -> JacobianTrace | None:
-    predictor = polynomial(as_matrix(graph.predictor))
+    expression = as_matrix(graph.predictor)
+    if not isinstance(expression, sp.MatrixExpr):
+        return None
+    predictor = polynomial(expression)
+    leaves = {*graph.parameters, *graph.inputs, *graph.constants}
+    if any(symbol.name in leaves for _, coefficient in predictor for symbol in coefficient.free_symbols):
+        return None  # numbers among the leaves are in no word
     inputs = set(graph.inputs)
     collected: dict[tuple[TraceForm, ...], sp.Expr] = {}
     for name, shape in graph.parameters.items():
@@ -93,7 +99,8 @@ def _of_polynomial(graph: ComputationGraph) -> JacobianTrace | None:
                 factor, forms = term
                 collected[forms] = collected.get(forms, sp.Integer(0)) + factor
     terms = tuple((factor, forms) for forms, factor in collected.items() if factor != 0)
-    return JacobianTrace(terms, MOMENTS if inputs else "")
+    found = {symbol.name for _, forms in terms for form in forms for symbol in form.symbols}
+    return JacobianTrace(terms, MOMENTS if inputs else "") if found <= set(graph.parameters) else None
 
 
 def _places(word: Word, coefficient: sp.Expr, name: str) -> list[_Place]:

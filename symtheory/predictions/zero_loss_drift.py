@@ -41,10 +41,14 @@ def zero_loss_drift(subject: Subject) -> Prediction:
     At zero loss the noise has the covariance σ²H, H = E JᵀJ = ∇²L. Around that set θ then has the covariance
     (ησ²/2) Π, Π the projection on the range of H, and the third derivatives of L turn it into −(η/2)(ησ²/2) ∇ tr H a
     step along the set. Where T has a closed form under standard moments of the inputs it is stated, and where it is a
-    weighted sum of squares, its smallest value on an orbit too. Source: Li et al. 2021 (2110.06914).
+    weighted sum of squares, its smallest value on an orbit too. Raises ``DerivationError`` for a predictor that is linear
+    in the parameters, and for inputs with the name of another argument. Source: Li et al. 2021 (2110.06914).
     """
     graph = subject.graph
+    _require_names(graph)
     closed = jacobian_trace(graph)
+    if closed is not None and not any(forms for _, forms in closed.terms):
+        raise DerivationError(f"'{subject.name}' is linear in its parameters: tr JJᵀ is constant and nothing drifts")
     minimum = None if closed is None else _orbit_minimum(subject, closed)
     relations: list[sp.Basic] = [STATEMENT]
     if closed is not None:
@@ -64,6 +68,12 @@ def zero_loss_drift(subject: Subject) -> Prediction:
         notes=_notes(subject, closed, minimum),
         called=(SourceFunction("predictor", partial(render_predictor, graph)),),
     )
+
+
+def _require_names(graph: ComputationGraph) -> None:
+    taken = sorted({*graph.inputs, *graph.constants} & {"point", "at", "eta", "sigma", "squares", "mean", "slope", "predictor"})
+    if taken:
+        raise DerivationError(f"'{taken[0]}' is the name of another argument or variable of the drift: rename it")
 
 
 def _assumptions(closed: JacobianTrace | None) -> tuple[Assumption, ...]:
