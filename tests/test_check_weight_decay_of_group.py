@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,7 @@ import symtheory as st
 from numeric.errors import CheckError
 from numeric.experiments import Experiment
 from numeric.experiments import weight_decay_of_group as experiment
+from numeric.reporting.mechanism_figures import mechanism_figures
 from symtheory import catalog
 
 PLAN = experiment.Plan(lr=0.05, weight_decay=0.3, steps=4_000, replicas=2)
@@ -125,6 +127,12 @@ def test_a_balance_without_closed_minimum_is_confirmed() -> None:
     done = experiment.run(st.generate(P).load(), own.load(), replace(PLAN, lr=0.02, weight_decay=0.1), seed=2)
     verdict = numeric.check(own, done.runs, done.data)
     assert verdict.verdict == "confirmed" and set(verdict.details["parts"]) == {"balance"}
+
+
+def test_the_figure_shows_norms_against_the_smallest(done: Experiment, tmp_path: Path) -> None:
+    shown = mechanism_figures(judged(done), done, functions(), tmp_path)
+    (figure,) = shown.figures
+    assert figure.exists() and "smallest on its orbit" in shown.caption
 
 
 def test_training_that_has_not_settled_decides_nothing(done: Experiment) -> None:

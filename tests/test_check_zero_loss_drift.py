@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ import symtheory as st
 from numeric.errors import CheckError
 from numeric.experiments import Experiment
 from numeric.experiments import zero_loss_drift as experiment
+from numeric.reporting.mechanism_figures import mechanism_figures
 from symtheory import catalog
 
 # 48 replicas leave 2 % on the intercept; the whole plan has 128.
@@ -68,6 +70,12 @@ def test_an_objective_with_balanced_weights_is_refuted(done: Experiment) -> None
         return {name: -(eta**2) * sigma**2 / 4 * 2 * 2.5 * leaf for name, leaf in point.items()}
 
     assert judged(done, label_noise_drift=isotropic).verdict == "refuted"
+
+
+def test_the_figure_shows_the_limit_in_eta(done: Experiment, tmp_path: Path) -> None:
+    shown = mechanism_figures(judged(done), done, functions(), tmp_path)
+    (figure,) = shown.figures
+    assert figure.exists() and "tends to one" in shown.caption
 
 
 def test_a_start_that_does_not_fit_decides_nothing(done: Experiment) -> None:

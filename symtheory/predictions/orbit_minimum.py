@@ -202,15 +202,14 @@ def _scaled(
     columns: dict[str, tuple[sp.Expr, ...]] = {}
     by_name = {quantity.parameters[0]: quantity for quantity in quantities}
     for name, quantity in by_name.items():
-        degrees = []
-        for whole in wholes:
-            degrees.append(
-                quantity.degree_under({m.parameter: m.exponent for m in model.meetings if m.factor == whole})
-            )
+        degrees = [
+            quantity.degree_under({m.parameter: m.exponent for m in model.meetings if m.factor == whole})
+            for whole in wholes
+        ]
         if None in degrees:
             return None
         if any(degrees):
-            columns[name] = tuple(degrees)
+            columns[name] = tuple(degree for degree in degrees if degree is not None)
     if not columns:
         return list(quantities)
     parts = _means(columns)

@@ -25,7 +25,7 @@ from symtheory.symmetry.translation import Translation
 
 MECHANISM = "weight_decay"
 NORM, BALANCED = f"{MECHANISM}_norm", f"{MECHANISM}_balanced"
-BALANCE, SCALE = f"{MECHANISM}_balance", f"{MECHANISM}_balance_scale"
+BALANCE = f"{MECHANISM}_balance"
 
 PENALTY = sp.Function("R")(sp.Symbol("theta"))
 GRADIENTS = sp.Symbol("grad_L"), sp.Symbol("grad_R")
@@ -98,11 +98,10 @@ def _is_split(subject: Subject, factor: Factor) -> bool:
 
 def _formulas(subject: Subject, minimum: OrbitMinimum, factors: list[Factor]) -> Mapping[str, SourceFunction]:
     parameters, owner = subject.graph.parameters, subject.name
-    charges = partial(render_charges, factors=factors, parameters=parameters, owner=owner)
+    summary = "The charges, which vanish where ‖θ‖² is smallest on its orbit."
     makers = {
         NORM: partial(_render_norm, parameters),
-        BALANCE: partial(charges, BALANCE, summary="The charges, which vanish where ‖θ‖² is smallest on its orbit."),
-        SCALE: partial(charges, SCALE, summary="The charges with all terms taken absolute.", absolute=True),
+        BALANCE: partial(render_charges, BALANCE, factors, parameters, owner, summary),
     }
     if minimum.is_closed:
         own = (minimum, parameters, owner)

@@ -31,6 +31,9 @@ TRACE, DRIFT = f"{MECHANISM}_trace", f"{MECHANISM}_drift"
 MINIMUM, BALANCED = f"{MECHANISM}_minimum", f"{MECHANISM}_balanced"
 SOURCE = "Li et al. 2021 (2110.06914)"
 
+RESERVED = {"point", "at", "eta", "sigma", "squares", "mean", "slope", "predictor"}
+"""Names in the generated functions that no input or constant may have."""
+
 OBJECTIVE = sp.Function("T")(sp.Symbol("theta"))
 STATEMENT = equation(sp.Symbol("drift"), -(ETA**2) * SIGMA**2 / 4 * sp.Symbol("grad_T"))
 
@@ -41,8 +44,8 @@ def zero_loss_drift(subject: Subject) -> Prediction:
     At zero loss the noise has the covariance σ²H, H = E JᵀJ = ∇²L. Around that set θ then has the covariance
     (ησ²/2) Π, Π the projection on the range of H, and the third derivatives of L turn it into −(η/2)(ησ²/2) ∇ tr H a
     step along the set. Where T has a closed form under standard moments of the inputs it is stated, and where it is a
-    weighted sum of squares, its smallest value on an orbit too. Raises ``DerivationError`` for a predictor that is linear
-    in the parameters, and for inputs with the name of another argument. Source: Li et al. 2021 (2110.06914).
+    weighted sum of squares, its smallest value on an orbit too. Raises ``DerivationError`` for a predictor that is
+    linear in the parameters, and for inputs with the name of another argument. Source: Li et al. 2021 (2110.06914).
     """
     graph = subject.graph
     _require_names(graph)
@@ -71,7 +74,7 @@ def zero_loss_drift(subject: Subject) -> Prediction:
 
 
 def _require_names(graph: ComputationGraph) -> None:
-    taken = sorted({*graph.inputs, *graph.constants} & {"point", "at", "eta", "sigma", "squares", "mean", "slope", "predictor"})
+    taken = sorted({*graph.inputs, *graph.constants} & RESERVED)
     if taken:
         raise DerivationError(f"'{taken[0]}' is the name of another argument or variable of the drift: rename it")
 
