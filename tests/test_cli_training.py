@@ -87,23 +87,24 @@ def test_check_of_a_false_law_exits_with_one(
 def test_graphs_without_predictions_are_bad_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    # Label noise drifts along the zero loss of any graph: only without it is there a graph with no prediction.
+    monkeypatch.delitem(sys.modules["symtheory.predictions.predictions"].MECHANISMS, "label_noise")
     for command in (["check"], ["report", "-o", str(tmp_path)]):
         status, out, err = run(capsys, monkeypatch, *command, "tanh_net")
         assert status == 2 and out == ""
         assert err.count("\n") == 1 and "no generator is symmetric" in err
         assert err.count("not elementwise") == 1  # told once for all mechanisms that it concerns
-        assert "label_noise, stationary_density, weight_decay: 'tanh_net' is not elementwise" in err
+        assert "stationary_density: 'tanh_net' is not elementwise" in err
         assert "mirror: no mirror flow of w: the gradient fields do not commute" in err
 
 
 def test_check_trains_a_network_on_synthetic_data(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    status, out, err = run(capsys, monkeypatch, "check", "shallow_relu", "--size", "h=5", "-o", str(tmp_path))
+    options = ("-m", "discrete_noether", "-o", str(tmp_path))
+    status, out, err = run(capsys, monkeypatch, "check", "shallow_relu", "--size", "h=5", *options)
     assert status == 0 and err == ""
     assert "confirmed" in out and "sizes d=3, h=5, k=4; synthetic data" in out
-    assert "mirror does not apply: no mirror flow of w: the gradient fields do not commute" in out
-    assert "label_noise, stationary_density, weight_decay do not apply: 'shallow_relu' is not" in out
     saved = tmp_path / "shallow_relu" / "discrete_noether" / "runs"
     assert load_file(saved / "run_1" / "tensors.safetensors")["initial/W"].shape == (2, 5, 3)
     assert set(load_file(saved / "data.safetensors")) == {"x", "y"}
@@ -134,7 +135,7 @@ def test_a_wrong_law_of_a_network_exits_with_one(
         return source.replace("eta**2 * step", "2 * eta**2 * step")
 
     monkeypatch.setattr(discrete_noether, "_law_source", doubled)
-    status, out, _ = run(capsys, monkeypatch, "check", "low_rank", "--json")
+    status, out, _ = run(capsys, monkeypatch, "check", "low_rank", "-m", "discrete_noether", "--json")
     (verdict,) = json.loads(out)
     assert status == 1
     assert verdict["verdict"] == "refuted" and verdict["measured"] > 1e-6

@@ -30,6 +30,9 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
 WITHOUT_DATA = ("discrete_noether", "stationary_density")
 """Mechanisms whose experiments can make their own data."""
 
+WITHOUT_DATA_FOR_ARRAYS = ("label_noise", "weight_decay")
+"""Those that can where the prediction is about whole arrays; about single coordinates they need a regression."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -62,7 +65,7 @@ def decide(
     mechanism = prediction.mechanism
     if mechanism not in EXPERIMENTS:
         raise CheckError(f"there is no experiment for {mechanism!r}; known are {', '.join(EXPERIMENTS)}")
-    if data is None and mechanism not in WITHOUT_DATA:
+    if data is None and mechanism not in (*WITHOUT_DATA, *WITHOUT_DATA_FOR_ARRAYS):
         raise CheckError(f"the experiment for {mechanism!r} needs regression data: pass x (n, d) and y (n,)")
     if folder is not None:
         make_folder(Path(folder))  # before the training, not after it

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numeric.experiments import observables
+from numeric.errors import CheckError
+from numeric.experiments import observables, zero_loss_drift
 from numeric.experiments.coefficients import Coefficients, coefficients
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import filled, scale_where, zero_pattern
@@ -39,7 +40,7 @@ class Plan:
 def run(
     module: Any,
     functions: Any,
-    data: Mapping[str, Tensor],
+    data: Mapping[str, Tensor] | None = None,
     plan: Plan = Plan(),
     *,
     seed: int = 0,
@@ -49,7 +50,13 @@ def run(
     """One run on `orthonormal_rows` of the data {"x": (n, d), "y": (n,)}, with the observables "point" and "solution".
 
     The start has w = 0. "solution", (T, R, d), are the coefficients after noise-free gradient descent from "point".
+    A prediction about whole points is decided by `zero_loss_drift`, on data of its own. Raises CheckError where
+    regression data are needed and missing.
     """
+    if hasattr(functions, "label_noise_drift"):
+        return zero_loss_drift.run(module, functions, seed=seed, device=device, progress=progress)
+    if data is None:
+        raise CheckError("the experiment needs regression data: pass x (n, d) and y (n,)")
     trained = coefficients(module, functions, "label_noise", data["x"].shape[1], seed)
     regression = trained.regression(data)
     rows, model = len(regression["x"]), trained.model

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.errors import CheckError
+from numeric.experiments import weight_decay_of_group
 from numeric.experiments.coefficients import coefficients
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import filled, kernel, normal_start
@@ -37,7 +39,7 @@ class Plan:
 def run(
     module: Any,
     functions: Any,
-    data: Mapping[str, Tensor],
+    data: Mapping[str, Tensor] | None = None,
     plan: Plan = Plan(),
     *,
     seed: int = 0,
@@ -49,7 +51,13 @@ def run(
     Behind a readout, whose features x D are not, they are those of `Coefficients.regression`; the penalty is the
     same part of the steepest slope of the loss at w = 0, the step larger by `ORTHONORMAL`, and the number of steps
     such that decay acts `LONGER` than it does elsewhere: with features that correlate, coefficients die more slowly.
+    A prediction about the orbits of a group is decided by `weight_decay_of_group`, on data of its own. Raises
+    CheckError where regression data are needed and missing.
     """
+    if hasattr(functions, "weight_decay_balance"):
+        return weight_decay_of_group.run(module, functions, seed=seed, device=device, progress=progress)
+    if data is None:
+        raise CheckError("the experiment needs regression data: pass x (n, d) and y (n,)")
     trained = coefficients(module, functions, "weight_decay", data["x"].shape[1], seed)
     model, penalty, steps = trained.model, plan.penalty, plan.steps
     unit = float(functions.weight_decay(torch.ones((), dtype=torch.float64)))

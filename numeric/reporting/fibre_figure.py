@@ -15,11 +15,18 @@ def draw_fibre(data: Mapping[str, Any]) -> Figure:
     """Draw {"w": (m,), "norm": (m,), "start_w": (m,), "start_norm": (m,), "grid": (G,), "minimum": (G,), "title"}.
 
     w, norm: coefficients and the squared norms of their parameters at the end of training (start_*: before it, may
-    be left out); grid, minimum: the derived smallest norm. All dimensionless.
+    be left out); grid, minimum: the derived smallest norm. All dimensionless. "label", "count", "xlabel" and "ylabel"
+    may name the curve, what is counted and the axes.
     """
     figure = new_figure(5.6, 3.8)
     axes = figure.add_subplot()
-    axes.plot(data["grid"], data["minimum"], color=GREY, linewidth=1.2, label="derived minimum of the fibre, R(w)")
+    axes.plot(
+        data["grid"],
+        data["minimum"],
+        color=GREY,
+        linewidth=1.2,
+        label=data.get("label", "derived minimum of the fibre, R(w)"),
+    )
     if "start_w" in data:
         axes.plot(
             np.ravel(data["start_w"]),
@@ -37,7 +44,7 @@ def draw_fibre(data: Mapping[str, Any]) -> Figure:
         marker="o",
         markersize=4,
         color=COLOURS[0],
-        label=f"at the end, {count} coefficients",
+        label=f"at the end, {count} {data.get('count', 'coefficients')}",
     )
     axes.set_xlabel(data.get("xlabel", "coefficient w (standardized units)"))
     axes.set_ylabel(data.get("ylabel", "squared norm of its parameters"))

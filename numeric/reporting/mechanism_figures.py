@@ -93,6 +93,16 @@ def _moved_scale(found: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _label_noise(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "ratio_error" in details:
+        ratios = {
+            "eta": details["eta"],
+            "ratio": {"displacement along zero loss": details["ratio"]},
+            "error": {"displacement along zero loss": details["ratio_error"]},
+        }
+        return [("extrapolation", ratios)], (
+            "Mean displacement of the solution along the predicted drift −(η²σ²/4) P ∇T, over the predicted length: it "
+            "tends to one as η falls."
+        )
     if "distances" not in details:
         return [], ""
     steps = np.asarray(details["steps"])[1:]
@@ -146,6 +156,8 @@ def _stationary_density(details: dict[str, Any], experiment: Experiment, functio
 
 
 def _weight_decay(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "start_norm" in details:
+        return _weight_decay_of_group(details)
     run = experiment.runs[0]
     norm = functions.weight_decay_norm
     with torch.no_grad():
@@ -164,6 +176,29 @@ def _weight_decay(details: dict[str, Any], experiment: Experiment, functions: An
     return [("fibre", data)], (
         "Every coefficient ends on the curve of the smallest squared norm that its fibre allows; in w this is the "
         "penalty that weight decay stands for."
+    )
+
+
+def _weight_decay_of_group(details: dict[str, Any]) -> tuple[list[Plot], str]:
+    if "penalty" not in details:
+        return [], ""
+    reach = 1.05 * float(max(details["penalty"].max(), details["start_penalty"].max()))
+    grid = np.linspace(0.0, reach, 2)
+    data = {
+        "w": details["penalty"],
+        "norm": details["norm"],
+        "start_w": details["start_penalty"],
+        "start_norm": details["start_norm"],
+        "grid": grid,
+        "minimum": grid,
+        "label": "derived minimum on the orbit, R(θ)",
+        "count": "replicas",
+        "xlabel": "R(θ), the smallest squared norm on the orbit",
+        "ylabel": "squared norm of the parameters",
+        "title": "Weight decay ends at the smallest norm on each orbit",
+    }
+    return [("fibre", data)], (
+        "Every replica ends on the line where its squared norm is the smallest on its orbit; starts lie above it."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from symtheory.errors import CalculusError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import fibre_minimum
@@ -11,13 +12,16 @@ from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA
-
-MECHANISM = "label_noise"
+from symtheory.predictions.zero_loss_drift import MECHANISM, zero_loss_drift
 
 
 def derive(subject: Subject) -> Prediction:
-    """See ``label_noise``; ``CalculusError`` for a graph that mixes coordinates."""
-    return label_noise(subject.coordinate, subject.name)
+    """For one coordinate where the graph acts on each by itself, else for the whole point."""
+    try:
+        model = subject.coordinate
+    except CalculusError:
+        return zero_loss_drift(subject)
+    return label_noise(model, subject.name)
 
 
 def label_noise(model: ElementwiseModel, name: str) -> Prediction:

@@ -33,7 +33,8 @@ class Prediction:
     mechanism: its name in the registry; title: one line in words; statement: a SymPy relation or a ``Tuple`` of them;
     observable: what a run must record to decide it; assumptions; order: "exact", or leading order in what;
     measure: the reference measure of a density, else None; source: author, year, arXiv number;
-    formulas: what generated code evaluates, by function name; parametrization: the name of the declaration.
+    formulas: what generated code evaluates, by function name; parametrization: the name of the declaration; called:
+    functions of the generated module that the formulas call.
     """
 
     mechanism: str
@@ -47,6 +48,7 @@ class Prediction:
     parametrization: str
     measure: str | None = None
     notes: tuple[str, ...] = field(default=())
+    called: tuple[SourceFunction, ...] = field(default=())
 
     @property
     def relations(self) -> tuple[sp.Basic, ...]:
@@ -64,7 +66,7 @@ class Prediction:
 
     def load(self) -> ModuleType:
         """The formulas as torch functions in a live module; this imports torch."""
-        bodies = [function.render() for function in self.torch_functions()]
+        bodies = [function.render() for function in (*self.called, *self.torch_functions())]
         source = "\n\n".join([render_imports(bodies), *bodies])
         return load_source(source, f"{self.parametrization}.{self.mechanism}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from symtheory.errors import CalculusError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import fibre_minimum
@@ -11,13 +12,16 @@ from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import LAMBDA, PREDICTOR
-
-MECHANISM = "weight_decay"
+from symtheory.predictions.weight_decay_of_group import MECHANISM, weight_decay_of_group
 
 
 def derive(subject: Subject) -> Prediction:
-    """See ``weight_decay``; ``CalculusError`` for a graph that mixes coordinates."""
-    return weight_decay(subject.coordinate, subject.name)
+    """For one coordinate where the graph acts on each by itself, else for the orbits of the whole group."""
+    try:
+        model = subject.coordinate
+    except CalculusError:
+        return weight_decay_of_group(subject)
+    return weight_decay(model, subject.name)
 
 
 def weight_decay(model: ElementwiseModel, name: str) -> Prediction:

@@ -13,6 +13,7 @@ from numeric.comparison.approach import Approach
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.mechanisms.constrained_minimum import SOLVED, dual_newton, weighted_basis_pursuit
 from numeric.comparison.mechanisms.reading import formula, observable, regression_of, require_settings
+from numeric.comparison.mechanisms.zero_loss_drift import zero_loss_drift
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
 from numeric.row_space import relative_misfit, row_space
@@ -38,7 +39,10 @@ def label_noise(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor]
     points recorded at equally spaced steps, entry 0 from the start itself (numeric.experiments.label_noise makes it).
     κ_j is the mean square of column j. The reference comes from a linear program (HiGHS) where R is proportional to
     |w|, from the convex dual problem where R is a higher power; inconclusive where R is neither.
+    A prediction about whole points goes to `zero_loss_drift`.
     """
+    if hasattr(functions, f"{MECHANISM}_drift"):
+        return zero_loss_drift(functions, runs, data)
     if len(runs) != 1:
         raise CheckError(f"the check takes one Runs with several replicas, and {len(runs)} were given")
     (run,) = runs

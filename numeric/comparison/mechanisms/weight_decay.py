@@ -17,6 +17,7 @@ from numeric.comparison.mechanisms.reading import (
     require_settings,
     setting,
 )
+from numeric.comparison.mechanisms.weight_decay_of_group import weight_decay_of_group
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
 from numeric.linear_readout import coordinate_model
@@ -43,7 +44,10 @@ def weight_decay(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
     replicas at their end points; no observable. Where w = D c, all is said of c and of x D. For convex R the end point
     is the minimum; otherwise it is one stationary point, which may depend on the start. details: "coefficients" and
     "loss_gradient" (R, d), "predicted_loss_gradient" (R, d), NaN where w = 0, "penalty" and "norm" (R,).
+    A prediction about the orbits of a group goes to `weight_decay_of_group`.
     """
+    if hasattr(functions, f"{MECHANISM}_balance"):
+        return weight_decay_of_group(functions, runs, data)
     parts, details = {}, {}
     for number, run in enumerate(runs):
         label = "end point" if len(runs) == 1 else f"end point of run {number + 1}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
+from symtheory.errors import CalculusError
 from symtheory.graph.action import (
     Action,
     ActionSystem,
@@ -43,6 +44,8 @@ class Multiply(Elementwise):
 
     def matrix(self, *operands: Any) -> Any:
         if all(isinstance(operand, sp.MatrixExpr) for operand in operands):
+            if operands[0].shape != operands[1].shape:
+                raise CalculusError("a product that stretches an operand has no matrix-expression meaning: bind sizes")
             return sp.HadamardProduct(*operands)
         return operands[0] * operands[1]
 

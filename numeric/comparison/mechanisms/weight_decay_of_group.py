@@ -1,0 +1,114 @@
+"""Check of weight decay where a group acts on whole arrays: is the end point the smallest on its orbit?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.comparison.exact_law import ExactLaw
+from numeric.comparison.mechanisms.combine import combine, undecided
+from numeric.comparison.mechanisms.reading import (
+    formula,
+    observable,
+    observed_point,
+    require_settings,
+    setting,
+    step_size,
+)
+from numeric.comparison.verdict import Verdict
+from numeric.errors import CheckError
+from numeric.training.runs import Runs
+
+MECHANISM = "weight_decay"
+# Gradient descent that settles at a kink, as of a ReLU, keeps jumping over it; that moves the charges by about
+# ηλ/2 times the square of its relative gradient, 1e-3 at most with the steps of numeric.experiments.weight_decay.
+BALANCE = ExactLaw(tolerance=1e-3)
+NORM = ExactLaw(tolerance=1e-6)  # quadratic in the charges that are left
+FIBRE = ExactLaw(tolerance=1e-10)  # float64 rounding of a singular value decomposition
+SETTLED = 0.1  # mean of |∇L + λθ| over the last steps, relative to λ‖θ‖
+REMOVED = 1e-2  # relative part of ‖θ‖² that balancing must remove at the start, or the law says nothing there
+ALIVE = 1e-6  # of ‖θ‖² at the start
+
+CRITERION = (
+    f"at the end of training that has settled (mean of ∇L + λθ over the last records below {SETTLED:g} of λ‖θ‖): "
+    f"charges over ‖θ‖², {BALANCE.criterion}; where the smallest norm R has a closed form, (‖θ‖² − R)/‖θ‖², "
+    f"{NORM.criterion}; and at the start, the predictor and the norm of the balanced point against the predictor of "
+    f"the start and R, {FIBRE.criterion}, where R is below ‖θ‖² by {REMOVED:g} or more in some replica"
+)
+
+
+def weight_decay_of_group(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
+    """Training with weight decay λ ends at vanishing charges, where ‖θ‖² is the smallest of its orbit.
+
+    Needs one Runs of gradient descent with constant steps and λ > 0, of any loss of the predictor, with the observable
+    "point" recorded a few times at least; and where R has a closed form, the observables "predictor" and
+    "predictor_of_balanced" (1, R, …) of the start and of the balanced point on its orbit (numeric.experiments.
+    weight_decay makes them). details: "charges", "norm" and "penalty" (R,), "start_norm", "start_penalty", "drift".
+    """
+    if len(runs) != 1:
+        raise CheckError(f"the check takes one Runs with several replicas, and {len(runs)} were given")
+    (run,) = runs
+    require_settings(run, zero=("momentum", "label_noise", "batch_size"), positive=("weight_decay",))
+    norm_of = formula(functions, f"{MECHANISM}_norm")
+    norm, start_norm = norm_of(run.final), norm_of(run.initial)
+    charges = _relative_charges(functions, run.final, norm)
+    drift = _drift(run, norm)
+    details: dict[str, Any] = {
+        "charges": charges,
+        "start_charges": _relative_charges(functions, run.initial, start_norm),
+        "norm": norm,
+        "start_norm": start_norm,
+        "drift": drift,
+    }
+    reason = _unsettled(drift, norm, start_norm)
+    if reason:
+        return undecided(MECHANISM, CRITERION, reason, details, len(norm))
+    parts = {"balance": BALANCE.judge(MECHANISM, charges)}
+    if hasattr(functions, MECHANISM):
+        penalty, start_penalty = functions.weight_decay(run.final), functions.weight_decay(run.initial)
+        details |= {"penalty": penalty, "start_penalty": start_penalty}
+        parts["norm"] = NORM.judge(MECHANISM, (norm - penalty) / norm)
+        parts["fibre"] = FIBRE.judge(MECHANISM, _fibre(functions, run, start_penalty))
+        removed = float(((start_norm - start_penalty) / start_norm).max())
+        if parts["fibre"].verdict == "confirmed" and not removed >= REMOVED:
+            reason = f"the start was smallest on its orbit already (a part {removed:.2g} removed): start elsewhere"
+            return undecided(MECHANISM, CRITERION, reason, details, len(norm))
+    return combine(parts, CRITERION, details)
+
+
+def _relative_charges(functions: Any, point: Mapping[str, Tensor], norm: Tensor) -> Tensor:
+    """The largest charge of each replica over ‖θ‖², (R,); a linear one over ‖θ‖."""
+    squared, root = norm, norm.sqrt()
+    twice = formula(functions, f"{MECHANISM}_balance")({name: 2 * leaf for name, leaf in point.items()})
+    found = []
+    for name, charge in formula(functions, f"{MECHANISM}_balance")(point).items():
+        linear = torch.allclose(twice[name], 2 * charge, rtol=1e-9, atol=0)
+        found.append(charge.abs().reshape(len(norm), -1).amax(-1) / (root if linear else squared))
+    return torch.stack(found).amax(0)
+
+
+def _drift(run: Runs, norm: Tensor) -> Tensor:
+    """|mean of ∇L + λθ| since the last record, over λ‖θ‖, (R,): what the parameters have moved, in units of ηλ‖θ‖."""
+    point = observed_point(run, "point")
+    steps = run.config["steps"] - int(run.steps[-1])
+    moved = sum((run.final[name] - leaf[-1]).square().reshape(len(norm), -1).sum(-1) for name, leaf in point.items())
+    return torch.as_tensor(moved).sqrt() / (step_size(run) * steps * setting(run, "weight_decay") * norm.sqrt())
+
+
+def _fibre(functions: Any, run: Runs, penalty: Tensor) -> Tensor:
+    """Relative deviations at the balanced point of each start: of the predictor and of the norm, (2R,)."""
+    expected, found = (observable(run, name)[0] for name in ("predictor", "predictor_of_balanced"))
+    scale = expected.abs().max()
+    predictor = (found - expected).abs().reshape(len(penalty), -1).amax(-1) / scale
+    norm = formula(functions, f"{MECHANISM}_norm")(formula(functions, f"{MECHANISM}_balanced")(run.initial))
+    return torch.cat([predictor, (norm - penalty) / penalty])
+
+
+def _unsettled(drift: Tensor, norm: Tensor, start_norm: Tensor) -> str:
+    if not bool((norm > ALIVE * start_norm).all()):
+        return "decay has taken all parameters to zero: use a smaller weight decay"
+    largest = float(drift.max())
+    return "" if largest <= SETTLED else f"training has not settled (relative drift {largest:.2g}): train longer"
