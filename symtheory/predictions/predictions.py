@@ -9,6 +9,7 @@ from symtheory.errors import CalculusError, CodegenError, DerivationError
 from symtheory.predictions import (
     discrete_noether,
     finite_step_covariance,
+    joint_stationary_density,
     label_noise,
     mirror,
     stationary_density,
@@ -24,6 +25,7 @@ MECHANISMS: dict[str, Derivation] = {
     mirror.MECHANISM: mirror.derive,
     label_noise.MECHANISM: label_noise.derive,
     stationary_density.MECHANISM: stationary_density.derive,
+    joint_stationary_density.MECHANISM: joint_stationary_density.derive,
     weight_decay.MECHANISM: weight_decay.derive,
     finite_step_covariance.MECHANISM: finite_step_covariance.derive,
 }
