@@ -15,7 +15,7 @@ from numeric.errors import CheckError
 from numeric.experiments import observables
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
-from numeric.experiments.start import acts_on_coefficients, elementwise_model
+from numeric.experiments.start import acts_on_coefficients
 from numeric.experiments.synthetic import synthetic
 from numeric.losses import linear_regression
 from numeric.training import SGD, train
@@ -53,11 +53,11 @@ def run(
 ) -> Experiment:
     """One run for every setting and fluctuation, all from a teacher that fits its targets, where the gradient is zero.
 
-    A module that gives linear coefficients is trained on regression with normal inputs, as many coefficients as `data`
-    has columns where it leaves that open; any other on the data of `synthetic`. Observables "point" and "gradient".
+    A module that gives linear coefficients is trained on a regression with normal inputs, any other on the data of
+    `synthetic`; `data` are not used. Observables "point" and "gradient".
     """
     model = as_model(module)
-    problem = _regression(model, data, plan, seed) if acts_on_coefficients(model) else _network(model, plan, seed)
+    problem = _regression(model, plan, seed) if acts_on_coefficients(model) else _network(model, plan, seed)
     loss = TrainingLoss(
         replace(model, fixed=problem.constants) if model.constants else model,
         problem.loss,
@@ -111,11 +111,9 @@ def relaxation_time(steepness: Sequence[float], momentum: float) -> float:
     return -1 / math.log(max(radius, 1e-6))
 
 
-def _regression(model: Model, data: Mapping[str, Tensor] | None, plan: Plan, seed: int) -> Problem:
+def _regression(model: Model, plan: Plan, seed: int) -> Problem:
     (declared,) = next(iter(model.parameters.values()))
-    free = plan.size if data is None else data["x"].shape[1]
-    size = declared if isinstance(declared, int) else free
-    elementwise_model(model.module, size)
+    size = declared if isinstance(declared, int) else plan.size
     generator = torch.Generator().manual_seed(stream_seed(seed, "regression data", 0, 0))
     x = torch.randn(plan.samples, size, generator=generator, dtype=torch.float64)
     teacher = {name: 1 + 0.5 * torch.rand(size, generator=generator, dtype=torch.float64) for name in model.parameters}

@@ -84,8 +84,9 @@ def finite_step_covariance(
     exact = max(ensemble.curvature_change for ensemble in found) <= QUADRATIC
     for label, verdict in _noise_at_minimum(found, exact, n).items():
         if verdict.verdict != "confirmed":
-            reason = f"the gradient noise is not additive: {verdict.measured:.3g} of its variance at the minimum, {label}"
-            return undecided(MECHANISM, CRITERION, reason, details, n)
+            measured = f"{verdict.measured:.3g} ± {verdict.standard_error or 0:.2g} of its variance at the minimum, {label}"
+            told = "is not additive" if verdict.verdict == "refuted" else "is not known to be additive"
+            return undecided(MECHANISM, CRITERION, f"the gradient noise {told}: {measured}", details, n)
     if exact:
         parts = {ensemble.label: _judge_entries(ensemble, n) for ensemble in found}
     else:
@@ -195,7 +196,9 @@ def _noise_at_minimum(found: list[_Ensemble], exact: bool, n: int) -> dict[str, 
     verdicts = {}
     for ensemble in found:
         mean = replica_mean(ensemble.noise)
-        outcome: Outcome = "refuted" if abs(mean.z(1.0)) > ASSUMED_Z else "confirmed"
+        outcome: Outcome = "confirmed" if mean.standard_error < LARGEST_ERROR else "inconclusive"
+        if abs(mean.z(1.0)) > ASSUMED_Z:
+            outcome = "refuted"
         verdicts[ensemble.label] = Verdict(
             MECHANISM, outcome, 1.0, mean.value, mean.standard_error, mean.z(1.0), n, CRITERION
         )

@@ -83,7 +83,7 @@ class TrainingLoss:
         start = self.flatten(self.start)
         if len(start) > LARGEST:
             raise CheckError(f"{len(start)} parameters are too many for dense covariances: choose smaller sizes")
-        return torch.as_tensor(torch.func.hessian(lambda theta: self.samples(theta, self.data["y"]).mean())(start))
+        return torch.as_tensor(torch.func.jacrev(self.gradient)(start))
 
 
 def training_loss(runs: Runs, data: Mapping[str, Any] | None) -> TrainingLoss:
