@@ -151,9 +151,7 @@ def test_records_before_stationarity_decide_nothing() -> None:
 def test_weight_decay_counts_as_curvature() -> None:
     data, decay = done("layer").data, 0.5
     x = torch.cat([data["x"], torch.ones(len(data["x"]), 1, dtype=torch.float64)], dim=1)
-    ridge = torch.linalg.solve(
-        x.T @ x / len(x) + decay * torch.eye(3, dtype=torch.float64), x.T @ data["y"] / len(x)
-    )
+    ridge = torch.linalg.solve(x.T @ x / len(x) + decay * torch.eye(3, dtype=torch.float64), x.T @ data["y"] / len(x))
     run = trained(numeric.SGD(lr=0.5, label_noise=0.5, weight_decay=decay), {"W": ridge[:2].T, "b": ridge[2]})
     assert judged("layer", run).verdict == "confirmed"
     right = formulas("layer").finite_step_covariance
@@ -163,7 +161,9 @@ def test_weight_decay_counts_as_curvature() -> None:
 
 def test_what_cannot_be_checked_is_an_error() -> None:
     runs = done("layer").runs[0]
-    scattered = {name: leaf + torch.arange(len(leaf)).view(-1, *[1] * (leaf.ndim - 1)) for name, leaf in runs.initial.items()}
+    scattered = {
+        name: leaf + torch.arange(len(leaf)).view(-1, *[1] * (leaf.ndim - 1)) for name, leaf in runs.initial.items()
+    }
     with pytest.raises(CheckError, match="start at different points"):
         judged("layer", replace(runs, initial=scattered))
     with pytest.raises(CheckError, match=r"a loss of numeric\.losses, and the run used mine\.loss"):

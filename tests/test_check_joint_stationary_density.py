@@ -63,7 +63,9 @@ def test_the_product_of_the_laws_of_single_coordinates_is_refuted() -> None:
 
 def test_twice_the_temperature_is_refuted() -> None:
     marginals = formulas("hadamard").joint_stationary_density_marginals
-    verdict = judged("hadamard", joint_stationary_density_marginals=lambda w, y, X, eta, s: marginals(w, y, X, 2 * eta, s))
+    verdict = judged(
+        "hadamard", joint_stationary_density_marginals=lambda w, y, X, eta, s: marginals(w, y, X, 2 * eta, s)
+    )
     assert verdict.verdict == "refuted"
 
 
@@ -79,7 +81,9 @@ def test_another_measure_is_refuted() -> None:
 def test_wrong_moments_are_refuted(wrong: str) -> None:
     module = formulas("depth_3")
     changed: dict[str, Callable[..., Tensor]] = {
-        "twice the shift": {f"{MECHANISM}_mean": lambda y, *rest: 2 * module.joint_stationary_density_mean(y, *rest) - y},
+        "twice the shift": {
+            f"{MECHANISM}_mean": lambda y, *rest: 2 * module.joint_stationary_density_mean(y, *rest) - y
+        },
         "shift without features": {
             f"{MECHANISM}_mean": lambda y, gram, *rest: module.joint_stationary_density_mean(
                 y, torch.diag(gram.diagonal()), *rest

@@ -166,9 +166,7 @@ def _finite_step_covariance(details: dict[str, Any], experiment: Experiment, fun
             ("predicted", rival),
         ):
             entry[key].append(values)
-    joined = {
-        label: {key: np.concatenate(arrays) for key, arrays in entry.items()} for label, entry in series.items()
-    }
+    joined = {label: {key: np.concatenate(arrays) for key, arrays in entry.items()} for label, entry in series.items()}
     return [("curvature", {"series": joined})], (
         "Variance of the parameters along the eigenvectors of the Hessian over that of a diffusion in continuous time, "
         "which is the dashed line; the points of the derived law at a finite step lie on the curves."

@@ -60,7 +60,9 @@ def derive(subject: Subject) -> Prediction:
         observable="parameters over independent replicas after relaxation, around the minimum where they started",
         assumptions=(
             Assumption("the noise of the gradient is additive: its covariance C is the same wherever θ moves", True),
-            Assumption("SGD at a constant step η, with heavy-ball momentum μ; the first two relations are those of μ = 0", True),
+            Assumption(
+                "SGD at a constant step η, with heavy-ball momentum μ; the first two relations are those of μ = 0", True
+            ),
             Assumption(f"η times the largest curvature is below {largest_curvature()}", True),
             Assumption("stationarity has been reached, in every direction that the statement is used for", True),
             *_of_the_graph(affine, flat),
@@ -73,9 +75,7 @@ def derive(subject: Subject) -> Prediction:
             FACTOR: Formula(
                 moment_factor(), "Σ_ij/C_ij between two eigenvectors of the Hessian.", _CURVATURES, _SETTINGS
             ),
-            CONTINUOUS_FACTOR: Formula(
-                continuous_factor(), "The same in continuous time.", _CURVATURES, _SETTINGS
-            ),
+            CONTINUOUS_FACTOR: Formula(continuous_factor(), "The same in continuous time.", _CURVATURES, _SETTINGS),
             LABEL_NOISE: Formula(
                 label_noise_variance(),
                 "Variance along an eigenvector of the Hessian under label noise, without weight decay.",

@@ -220,7 +220,7 @@ _covariance_source = partial(
     _source,
     COVARIANCE,
     "y gram eta sigma",
-    "Covariance of w to leading order in ησ² at a finite step: ησ² (2 − ηKX)⁻¹K, K = diag k(y); half of ησ²K as η → 0.",
+    "Covariance of w to leading order in ησ²: ησ² (2 − ηKX)⁻¹K with K = diag k(y).",
     "tensor ``(*batch, d, d)``.",
     {
         "kernel": f"torch.diag_embed({KERNEL}(y))",

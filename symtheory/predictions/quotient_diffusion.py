@@ -74,10 +74,7 @@ def pair_moments(kernel: sp.Expr, bend: sp.Expr) -> tuple[sp.Matrix, sp.Matrix]:
     kernels = [kernel.subs(POSITIVE, w) for w in PAIR]
     pull = GRAM * (sp.Matrix(PAIR) - sp.Matrix(TARGETS))
     drift = sp.Matrix(
-        [
-            -kernels[j] * pull[j] + TEMPERATURE * GRAM[j, j] * bend.subs(POSITIVE, w)
-            for j, w in enumerate(PAIR)
-        ]
+        [-kernels[j] * pull[j] + TEMPERATURE * GRAM[j, j] * bend.subs(POSITIVE, w) for j, w in enumerate(PAIR)]
     )
     return drift, sp.Matrix(2, 2, lambda j, l: TEMPERATURE * GRAM[j, l] * kernels[j] * kernels[l])
 

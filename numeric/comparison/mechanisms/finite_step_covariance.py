@@ -42,9 +42,13 @@ CRITERION = (
 
 @dataclass(frozen=True)
 class _Ensemble:
-    """One run: squared whitened distances (T, R); time average of the squared whitened gradient noise (R,), which
-    is one on average where it is that of the minimum; whitened second moments per replica (R, m, m) by the prediction and
-    by continuous time; curvatures (m,), rising; curvature_change: relative, over the points reached."""
+    """One run.
+
+    distances: squared, whitened, (T, R); noise: time average of the squared whitened gradient noise (R,), which is one
+    on average where it is that of the minimum; moments, continuous: whitened second moments per replica (R, m, m), by
+    the prediction and by continuous time; curvatures: (m,), rising; curvature_change: relative, where
+    training moved.
+    """
 
     label: str
     group: tuple[float, ...]
@@ -57,9 +61,7 @@ class _Ensemble:
     curvature_change: float
 
 
-def finite_step_covariance(
-    functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None
-) -> Verdict:
+def finite_step_covariance(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
     """Replicas that start at a minimum spread as the derived covariance says.
 
     Needs SGD with label noise, all replicas started at one minimum of the training loss (weight decay included), and
@@ -84,14 +86,12 @@ def finite_step_covariance(
     exact = max(ensemble.curvature_change for ensemble in found) <= QUADRATIC
     for label, verdict in _noise_at_minimum(found, exact, n).items():
         if verdict.verdict != "confirmed":
-            measured = f"{verdict.measured:.3g} ± {verdict.standard_error or 0:.2g} of its variance at the minimum, {label}"
             told = "is not additive" if verdict.verdict == "refuted" else "is not known to be additive"
-            return undecided(MECHANISM, CRITERION, f"the gradient noise {told}: {measured}", details, n)
-    if exact:
-        parts = {ensemble.label: _judge_entries(ensemble, n) for ensemble in found}
-    else:
-        parts = _judge_vanishing(found, n)
-    return combine(parts, CRITERION, details)
+            measured = f"{verdict.measured:.3g} ± {verdict.standard_error or float('nan'):.2g}"
+            reason = f"the gradient noise {told}: {measured} of its variance at the minimum, {label}"
+            return undecided(MECHANISM, CRITERION, reason, details, n)
+    judge = _judge_entries if exact else _judge_vanishing
+    return combine(judge(found, n), CRITERION, details)
 
 
 def _directions(local: LocalQuadratic, decay: float) -> tuple[Tensor, Tensor]:
@@ -178,7 +178,12 @@ def _worst(moments: Tensor) -> tuple[float, float, float, float]:
     return float(mean[place]), float(error[place]), float(unit[place]), float(scores[place])
 
 
-def _judge_entries(ensemble: _Ensemble, n: int) -> Verdict:
+def _judge_entries(found: list[_Ensemble], n: int) -> dict[str, Verdict]:
+    """Every run by itself, against the unit matrix."""
+    return {ensemble.label: _judge_run(ensemble, n) for ensemble in found}
+
+
+def _judge_run(ensemble: _Ensemble, n: int) -> Verdict:
     value, error, predicted, z = _worst(ensemble.moments)
     largest = float(_entries(ensemble.moments)[1].diagonal().max())
     outcome: Outcome = "refuted" if abs(z) > ENTRIES_Z else "confirmed"
@@ -206,6 +211,7 @@ def _noise_at_minimum(found: list[_Ensemble], exact: bool, n: int) -> dict[str, 
 
 
 def _judge_vanishing(found: list[_Ensemble], n: int) -> dict[str, Verdict]:
+    """Mean, steepest and flattest direction, in the limit of vanishing label noise."""
     diagonals = [ensemble.moments.diagonal(dim1=-2, dim2=-1) for ensemble in found]
     return _vanishing(
         found,

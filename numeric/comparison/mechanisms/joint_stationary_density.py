@@ -61,9 +61,7 @@ class _Ensemble:
     distance: list[float]
 
 
-def joint_stationary_density(
-    functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None
-) -> Verdict:
+def joint_stationary_density(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
     """The law of w over replicas tends to the derived one as η goes to zero.
 
     Needs SGD with label noise on a linear regression that some w fits, whole batch or one without residuals, at three
@@ -131,9 +129,7 @@ def _unbalanced(functions: Any, run: Runs) -> str:
     return f"the gauge is not balanced: {gap:.2g} away from the balanced points" if gap > BALANCED else ""
 
 
-def _compare(
-    functions: Any, run: Runs, samples: FloatArray, target: Tensor, gram: Tensor, sigma: float
-) -> _Ensemble:
+def _compare(functions: Any, run: Runs, samples: FloatArray, target: Tensor, gram: Tensor, sigma: float) -> _Ensemble:
     eta = step_size(run)
     laws = _marginal_laws(functions, target, gram, eta, sigma)
     if laws:

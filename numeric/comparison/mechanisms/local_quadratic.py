@@ -77,7 +77,6 @@ class TrainingLoss:
         """∇L at each of (N, D)."""
         return torch.func.vmap(self.gradient, chunk_size=512)(flats)
 
-
     def hessian(self) -> Tensor:
         """∇²L at the start, (D, D). Raises CheckError for more than LARGEST parameters."""
         start = self.flatten(self.start)
@@ -100,7 +99,7 @@ def training_loss(runs: Runs, data: Mapping[str, Any] | None) -> TrainingLoss:
     if any(not torch.equal(leaf, leaf[:1].expand_as(leaf)) for leaf in runs.initial.values()):
         raise CheckError("the replicas start at different points: start all at the minimum")
     model = _with_constants(as_model(runs.module), runs, data)
-    used = data_of(runs, data, [key for key in runs.config["data"]])
+    used = data_of(runs, data, list(runs.config["data"]))
     start = {name: leaf[0].to(torch.float64) for name, leaf in runs.initial.items()}
     return TrainingLoss(model, getattr(losses, name), used, start)
 
