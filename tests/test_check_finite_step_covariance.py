@@ -198,3 +198,10 @@ def test_a_graph_without_curvature_is_an_error() -> None:
     )
     with pytest.raises(CheckError, match="there is no minimum"):
         experiment.run(flat, None, progress=False)
+
+
+def test_the_opposite_sign_is_refuted() -> None:
+    right = formulas("layer").finite_step_covariance
+    verdict = judged("layer", finite_step_covariance=lambda *arguments: -right(*arguments))
+    assert verdict.verdict == "refuted"
+    assert verdict.predicted < 0 < verdict.measured

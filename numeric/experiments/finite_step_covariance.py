@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.comparison.mechanisms.finite_step_covariance import RANGE
 from numeric.comparison.mechanisms.local_quadratic import TrainingLoss
 from numeric.errors import CheckError
 from numeric.experiments import observables
@@ -34,7 +35,7 @@ class Plan:
     fluctuations: tuple[float, ...] = (0.01, 0.02, 0.04)
     samples: int = 24
     size: int = 4
-    slowest: float = 0.2
+    slowest: float = RANGE
     burn: float = 8.0
     gap: float = 2.0
     snapshots: int = 8

@@ -27,7 +27,7 @@ SOURCE = "derived here from the step's conditional moments; mechanism as in Ziyi
 ASSUMPTIONS = (
     "loss ½(x·w − y − σξ)² with fresh standard normal ξ at every step, plain SGD, one sample a step (for a mean over "
     "B samples σ²/B replaces σ²)",
-    "x·y fits all targets, so that no noise but that of the labels is left at the minimum",
+    "some w = y fits all targets, so that no noise but that of the labels is left at the minimum",
     "balanced gauge: the noise has contracted all charges to zero",
     "every w keeps the sign it started with; stated for w > 0",
     "stationarity has been reached",

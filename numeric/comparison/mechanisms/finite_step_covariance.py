@@ -31,7 +31,7 @@ ASSUMED_Z = 5.0  # standard errors at which an assumption counts as violated
 
 CRITERION = (
     f"covariance over replicas, time averages first, in eigendirections with more than {RANGE:g} of the largest "
-    f"curvature, whitened by the predicted one. Loss quadratic to {QUADRATIC:g} where training moved: refuted if any "
+    f"curvature, whitened by the predicted one (refuted if that is no covariance). Loss quadratic to {QUADRATIC:g} where training moved: refuted if any "
     f"entry lies more than {ENTRIES_Z:g} standard errors from the unit matrix, confirmed otherwise provided that every "
     f"diagonal error is below {LARGEST_ERROR:g}. Else, for mean, steepest and flattest direction, with sigma^2 in the "
     f"place of eta: {VANISHING.criterion}. Inconclusive if the start misses the minimum by "
@@ -77,6 +77,9 @@ def finite_step_covariance(functions: Any, runs: Sequence[Runs], data: Mapping[s
         loss = training_loss(run, data)
         local = local_quadratic(loss, run)
         points, gradients = (loss.flatten(observed_point(run, name)) for name in ("point", "gradient"))
+        smallest = float(torch.linalg.eigvalsh(_predicted(functions, MECHANISM, run, local))[0])
+        if not smallest > 0:
+            return _no_covariance(smallest, points, run, local, n)
         ensemble = _ensemble(functions, run, loss, local, points, gradients)
         reason = _off_minimum(local, run, points[-1]) or _unsettled(ensemble)
         if reason:
@@ -111,10 +114,8 @@ def _ensemble(
     eta, decay, momentum = step_size(run), setting(run, "weight_decay"), setting(run, "momentum")
     curvatures, vectors = _directions(local, decay)
     moved = points - local.minimum
-    white = []
-    for name in (MECHANISM, f"{MECHANISM}_continuous"):
-        predicted = formula(functions, name)(local.hessian, local.noise, eta, decay, momentum)
-        white.append(_whitened(moved @ vectors, vectors.T @ predicted @ vectors))
+    names = (MECHANISM, f"{MECHANISM}_continuous")
+    white = [_whitened(moved @ vectors, _predicted(functions, name, run, local)) for name in names]
     slope, linear = loss.gradients(points.flatten(0, 1)).reshape(points.shape), moved @ local.hessian
     noise = _whitened((gradients - slope) @ vectors, vectors.T @ local.noise @ vectors)
     steepness, sigma = eta * float(curvatures.max()), setting(run, "label_noise")
@@ -131,11 +132,30 @@ def _ensemble(
     )
 
 
+def _predicted(functions: Any, name: str, run: Runs, local: LocalQuadratic) -> Tensor:
+    """The predicted covariance in the directions that are compared, (m, m)."""
+    decay = setting(run, "weight_decay")
+    _, vectors = _directions(local, decay)
+    law = formula(functions, name)(local.hessian, local.noise, step_size(run), decay, setting(run, "momentum"))
+    return torch.as_tensor(vectors.T @ law @ vectors)
+
+
+def _no_covariance(smallest: float, points: Tensor, run: Runs, local: LocalQuadratic, n: int) -> Verdict:
+    """The verdict on a prediction that is no covariance, for replicas that have one; their noise must have it too."""
+    _, vectors = _directions(local, setting(run, "weight_decay"))
+    least = float(torch.linalg.eigvalsh(vectors.T @ local.noise @ vectors)[0])
+    if not least > 0:
+        return undecided(MECHANISM, CRITERION, "the gradient noise leaves a direction out", n=n)
+    measured = float(torch.linalg.eigvalsh((points[-1] @ vectors).T.cov())[0])
+    details = {"decided_by": "smallest eigenvalue of the covariance"}
+    return Verdict(MECHANISM, "refuted", smallest, measured, None, None, n, CRITERION, details)
+
+
 def _whitened(vectors: Tensor, covariance: Tensor) -> Tensor:
     """Vectors (..., m) in coordinates in which the covariance (m, m) is the unit matrix."""
     root, failed = torch.linalg.cholesky_ex(covariance)
     if int(failed):
-        raise CheckError("the predicted covariance is not positive: the step is too large for a stationary law")
+        raise CheckError("a covariance is not positive definite: its noise leaves a direction out")
     return torch.linalg.solve_triangular(root, vectors.unsqueeze(-1), upper=False).squeeze(-1)
 
 
