@@ -31,7 +31,7 @@ class Plan:
     data; size: coefficients of a free length. burn, gap: steps before the first snapshot and between snapshots, in
     relaxation times of a direction with `slowest` of the largest curvature."""
 
-    settings: tuple[tuple[float, float], ...] = ((0.4, 0.0), (1.4, 0.0), (1.4, 0.6))
+    settings: tuple[tuple[float, float], ...] = ((1.4, 0.0), (1.4, 0.6))
     fluctuations: tuple[float, ...] = (0.01, 0.02, 0.04)
     samples: int = 24
     size: int = 4

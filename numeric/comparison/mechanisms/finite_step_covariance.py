@@ -31,12 +31,13 @@ ASSUMED_Z = 5.0  # standard errors at which an assumption counts as violated
 
 CRITERION = (
     f"covariance over replicas, time averages first, in eigendirections with more than {RANGE:g} of the largest "
-    f"curvature, whitened by the predicted one (refuted if that is no covariance). Loss quadratic to {QUADRATIC:g} where training moved: refuted if any "
-    f"entry lies more than {ENTRIES_Z:g} standard errors from the unit matrix, confirmed otherwise provided that every "
-    f"diagonal error is below {LARGEST_ERROR:g}. Else, for mean, steepest and flattest direction, with sigma^2 in the "
-    f"place of eta: {VANISHING.criterion}. Inconclusive if the start misses the minimum by "
-    f"{NEARBY:g} standard deviations, if the noise of the gradient has another variance than at the minimum, judged "
-    f"alike ({ASSUMED_Z:g} standard errors where the loss is quadratic), or if the covariance drifts by {ASSUMED_Z:g}"
+    "curvature, whitened by the predicted one (refuted if that is no covariance). Loss quadratic to "
+    f"{QUADRATIC:g} where training moved: refuted if any entry lies more than {ENTRIES_Z:g} standard errors from the "
+    f"unit matrix, confirmed otherwise provided that every diagonal error is below {LARGEST_ERROR:g}. Else, for mean, "
+    f"steepest and flattest direction, with sigma^2 in the place of eta: {VANISHING.criterion}. Inconclusive if the "
+    f"start misses the minimum by {NEARBY:g} standard deviations, if the noise of the gradient has another variance "
+    f"than at the minimum, judged alike ({ASSUMED_Z:g} standard errors where the loss is quadratic), or if the "
+    f"covariance drifts by {ASSUMED_Z:g}"
 )
 
 
