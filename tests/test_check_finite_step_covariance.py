@@ -92,6 +92,15 @@ def test_a_curved_graph_is_confirmed_in_the_limit_of_vanishing_noise() -> None:
     assert judged("product", done("product").runs[:2]).verdict == "inconclusive"
 
 
+def test_fluctuations_that_leave_the_quadratic_loss_decide_nothing() -> None:
+    module = st.generate(product()).load()
+    wide = replace(CURVED, fluctuations=(0.3,), departure=1.0, settings=((0.5, 0.0),), replicas=100)
+    made = experiment.run(module, None, None, wide, seed=3, progress=False)
+    verdict = judged("product", made.runs, made.data)
+    assert verdict.verdict == "inconclusive"
+    assert "use less label noise" in verdict.details["reason"]
+
+
 def trained(
     optimizer: numeric.SGD, start: dict[str, Tensor], steps: int = 200, every: int = 20, replicas: int = 800
 ) -> numeric.Runs:

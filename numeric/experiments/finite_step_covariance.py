@@ -23,16 +23,21 @@ from numeric.training import SGD, train
 from numeric.training.model import Model, as_model
 from numeric.training.stream_seed import stream_seed
 
+HALVINGS = 20
+"""Most halvings of the fluctuations, a factor of a million."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """settings: (η h_max, μ), h_max the largest curvature at the minimum; fluctuations: those of θ in the flattest
-    direction compared, over the root mean square of θ, by which the label noise is chosen. samples: of the synthetic
+    direction compared, over the root mean square of θ, by which the label noise is chosen; all are halved until
+    the largest changes gradients by at most `departure` beside the quadratic loss. samples: of the synthetic
     data; size: coefficients of a free length. burn, gap: steps before the first snapshot and between snapshots, in
     relaxation times of a direction with `slowest` of the largest curvature."""
 
     settings: tuple[tuple[float, float], ...] = ((1.4, 0.0), (1.4, 0.6))
     fluctuations: tuple[float, ...] = (0.01, 0.02, 0.04)
+    departure: float = 0.04
     samples: int = 24
     size: int = 4
     slowest: float = RANGE
@@ -68,7 +73,7 @@ def run(
     steepest = float(torch.linalg.eigvalsh(loss.hessian())[-1])
     if not steepest > 0:
         raise CheckError(f"the loss of {model.name} is flat at the point that made the targets: there is no minimum")
-    typical = float(loss.flatten(problem.teacher).square().mean().sqrt())
+    typical = _reach(loss, plan, seed) / max(plan.fluctuations)
     settings = [(*setting, fluctuation) for setting in plan.settings for fluctuation in plan.fluctuations]
     runs = []
     for number, (steepness, momentum, fluctuation) in enumerate(settings):
@@ -96,6 +101,23 @@ def run(
             )
         )
     return Experiment(tuple(runs), {**problem.data, **problem.constants}, problem.constants)
+
+
+def _reach(loss: TrainingLoss, plan: Plan, seed: int) -> float:
+    """The largest fluctuation: that of the plan, halved until the loss is nearly quadratic where it leads."""
+    start, hessian = loss.flatten(loss.start), loss.hessian()
+    curvatures, vectors = torch.linalg.eigh(hessian)
+    curved = vectors[:, curvatures > plan.slowest * curvatures[-1]]
+    generator = torch.Generator().manual_seed(stream_seed(seed, "reach", 0, 0))
+    directions = torch.randn(64, curved.shape[1], generator=generator, dtype=torch.float64) @ curved.T
+    reach = max(plan.fluctuations) * float(start.square().mean().sqrt())
+    for _ in range(HALVINGS):
+        linear = reach * directions @ hessian
+        change = loss.gradients(start + reach * directions) - loss.gradient(start) - linear
+        if float(change.norm()) <= plan.departure * float(linear.norm()):
+            break
+        reach /= 2
+    return reach
 
 
 def relaxation_time(steepness: Sequence[float], momentum: float) -> float:

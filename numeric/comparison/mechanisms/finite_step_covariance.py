@@ -25,7 +25,8 @@ RANGE = 0.2  # curvature over the largest one, above which a direction is compar
 ENTRIES_Z = 5.0  # for all entries of all covariances at once: hundreds, so that chance alone stays below 1e-3
 LARGEST_ERROR = 0.05  # of a ratio of variances; a missing factor 2 is then ten errors away
 QUADRATIC = 1e-8  # relative change of the Hessian under which the loss is quadratic to rounding
-VANISHING = LeadingOrder(z_threshold=4.0, largest_error=LARGEST_ERROR)
+DEPARTURE = 0.15  # the same above which fluctuations count as too large for the limit of vanishing noise
+VANISHING = LeadingOrder(z_threshold=4.0, largest_error=0.1)  # half a dozen ratios are compared at once
 NEARBY = 0.01  # standard deviations of the fluctuations by which the start may miss the minimum
 ASSUMED_Z = 5.0  # standard errors at which an assumption counts as violated
 
@@ -34,10 +35,10 @@ CRITERION = (
     "curvature, whitened by the predicted one (refuted if that is no covariance). Loss quadratic to "
     f"{QUADRATIC:g} where training moved: refuted if any entry lies more than {ENTRIES_Z:g} standard errors from the "
     f"unit matrix, confirmed otherwise provided that every diagonal error is below {LARGEST_ERROR:g}. Else, for mean, "
-    f"steepest and flattest direction, with sigma^2 in the place of eta: {VANISHING.criterion}. Inconclusive if the "
-    f"start misses the minimum by {NEARBY:g} standard deviations, if the noise of the gradient has another variance "
-    f"than at the minimum, judged alike ({ASSUMED_Z:g} standard errors where the loss is quadratic), or if the "
-    f"covariance drifts by {ASSUMED_Z:g}"
+    f"steepest and flattest direction, with sigma^2 in the place of eta: {VANISHING.criterion}. Inconclusive if "
+    f"gradients are further than {DEPARTURE:g} from those of a quadratic loss, if the start misses the minimum by "
+    f"{NEARBY:g} standard deviations, if the noise of the gradient has another variance than at the minimum, judged "
+    f"alike ({ASSUMED_Z:g} standard errors where the loss is quadratic), or if the covariance drifts by {ASSUMED_Z:g}"
 )
 
 
@@ -47,8 +48,8 @@ class _Ensemble:
 
     distances: squared, whitened, (T, R); noise: time average of the squared whitened gradient noise (R,), which is one
     on average where it is that of the minimum; moments, continuous: whitened second moments per replica (R, m, m), by
-    the prediction and by continuous time; curvatures: (m,), rising; curvature_change: relative, where
-    training moved.
+    the prediction and by continuous time; curvatures: (m,), rising; curvature_change: of gradients
+    beside those of the quadratic loss, relative, where training moved.
     """
 
     label: str
@@ -87,7 +88,11 @@ def finite_step_covariance(functions: Any, runs: Sequence[Runs], data: Mapping[s
             return undecided(MECHANISM, CRITERION, f"{ensemble.label}: {reason}", n=n)
         found.append(ensemble)
     details = _details(found)
-    exact = max(ensemble.curvature_change for ensemble in found) <= QUADRATIC
+    departure = max(ensemble.curvature_change for ensemble in found)
+    if departure > DEPARTURE:
+        reason = f"gradients are {departure:.2g} away from those of a quadratic loss: use less label noise"
+        return undecided(MECHANISM, CRITERION, reason, details, n)
+    exact = departure <= QUADRATIC
     for label, verdict in _noise_at_minimum(found, exact, n).items():
         if verdict.verdict != "confirmed":
             told = "is not additive" if verdict.verdict == "refuted" else "is not known to be additive"
