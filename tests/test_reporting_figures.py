@@ -114,6 +114,18 @@ def sample(kind: str) -> dict[str, Any]:
             "tolerance": 1e-10,
             "title": long,
         },
+        "curvature": {
+            "series": {
+                f"μ = {mu:g}": {
+                    "x": np.linspace(0.2, 1.5, 12),
+                    "ratio": 1 / (1 - np.linspace(0.2, 1.5, 12) / (2 + mu)),
+                    "error": np.full(12, 0.05),
+                    "predicted": 1 / (1 - np.linspace(0.2, 1.5, 12) / (2 + mu)),
+                }
+                for mu in (0.0, 0.6)
+            },
+            "title": long,
+        },
     }[kind]
 
 

@@ -14,7 +14,15 @@ from numeric.comparison.check import Checkable, check
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError, DataError, DivergedError, SizeError
-from numeric.experiments import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from numeric.experiments import (
+    discrete_noether,
+    finite_step_covariance,
+    joint_stationary_density,
+    label_noise,
+    mirror,
+    stationary_density,
+    weight_decay,
+)
 from numeric.experiments.experiment import Experiment
 from numeric.files import make_folder
 
@@ -23,11 +31,13 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "mirror": mirror.run,
     "label_noise": label_noise.run,
     "stationary_density": stationary_density.run,
+    "joint_stationary_density": joint_stationary_density.run,
     "weight_decay": weight_decay.run,
+    "finite_step_covariance": finite_step_covariance.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = ("discrete_noether", "stationary_density")
+WITHOUT_DATA = ("discrete_noether", "stationary_density", "joint_stationary_density", "finite_step_covariance")
 """Mechanisms whose experiments can make their own data."""
 
 WITHOUT_DATA_FOR_ARRAYS = ("label_noise", "weight_decay")

@@ -39,14 +39,15 @@ def synthetic(model: Model, *, samples: int, noise: float, deviation: float, see
         for name, shape in model.constants.items()
     }
     start = scaled_start(model, deviation)
-    teacher = {name: leaf.unsqueeze(0) for name, leaf in start(generator).items()}
+    drawn = start(generator)
+    teacher = {name: leaf.unsqueeze(0) for name, leaf in drawn.items()}
     batch = {name: leaf.unsqueeze(0) for name, leaf in inputs.items()}
     clean = replace(model, fixed=constants).predict(teacher, batch)[0]
     if not bool(torch.isfinite(clean).all()):
         raise CheckError(f"{model.name} is not finite at normal parameters and inputs of these sizes: choose others")
     target = clean if inputs else clean.expand(samples, *clean.shape)
     target = target + noise * _normal(tuple(target.shape), generator)
-    return Problem({**inputs, "y": target}, constants, squared_error if inputs else coefficient_error, start)
+    return Problem({**inputs, "y": target}, constants, squared_error if inputs else coefficient_error, start, drawn)
 
 
 def scaled_start(model: Model, deviation: float) -> Callable[[torch.Generator], dict[str, Tensor]]:

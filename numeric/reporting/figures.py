@@ -13,6 +13,7 @@ from numeric.errors import CheckError
 from numeric.files import write_whole
 from numeric.reporting.coefficients_figure import draw_coefficients
 from numeric.reporting.convergence_figure import draw_convergence
+from numeric.reporting.curvature_figure import draw_curvature
 from numeric.reporting.density_figure import draw_density
 from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
@@ -31,6 +32,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "fibre": draw_fibre,
     "coefficients": draw_coefficients,
     "residual": draw_residual,
+    "curvature": draw_curvature,
 }
 
 

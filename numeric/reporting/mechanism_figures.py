@@ -202,10 +202,57 @@ def _weight_decay_of_group(details: dict[str, Any]) -> tuple[list[Plot], str]:
     )
 
 
+def _finite_step_covariance(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "continuous" not in details:
+        return [], ""
+    series: dict[str, dict[str, list[np.ndarray]]] = {}
+    columns = ("eta", "curvatures", "ratio", "ratio_error", "continuous", "momentum")
+    for eta, curvatures, ratio, error, continuous, momentum in zip(*(details[key] for key in columns), strict=True):
+        rival = np.asarray(continuous) / np.asarray(ratio)  # predicted here over predicted in continuous time
+        entry = series.setdefault(f"μ = {momentum:g}", {"x": [], "ratio": [], "error": [], "predicted": []})
+        for key, values in (
+            ("x", eta * np.asarray(curvatures)),
+            ("ratio", np.asarray(continuous)),
+            ("error", np.asarray(error) * rival),
+            ("predicted", rival),
+        ):
+            entry[key].append(values)
+    joined = {label: {key: np.concatenate(arrays) for key, arrays in entry.items()} for label, entry in series.items()}
+    return [("curvature", {"series": joined})], (
+        "Variance of the parameters along the eigenvectors of the Hessian over that of a diffusion in continuous time, "
+        "which is the dashed line; the points of the derived law at a finite step lie on the curves."
+    )
+
+
+def _joint_stationary_density(
+    details: dict[str, Any], experiment: Experiment, functions: Any
+) -> tuple[list[Plot], str]:
+    if "shift_ratio" not in details:
+        return [], ""
+    ratio, error = {}, {}
+    for name, key in (("variance", "variance_ratio"), ("shift of the mean", "shift_ratio")):
+        for index in range(len(details["mean"][0])):
+            label = f"{name}, w_{index + 1}"
+            ratio[label] = [values[index] for values, _ in details[key]]
+            error[label] = [errors[index] for _, errors in details[key]]
+    data = {
+        "eta": details["eta"],
+        "ratio": ratio,
+        "error": error,
+        "title": "Moments of coefficients with correlated features over their predictions",
+    }
+    return [("extrapolation", data)], (
+        "Variance of every coefficient, and shift of its mean from the target, over their predictions; both tend to "
+        "one as η falls. The features of the second and the third are correlated, the coefficients are not."
+    )
+
+
 PLOTS: dict[str, Callable[[dict[str, Any], Experiment, Any], tuple[list[Plot], str]]] = {
     "discrete_noether": _discrete_noether,
     "mirror": _mirror,
     "label_noise": _label_noise,
     "stationary_density": _stationary_density,
     "weight_decay": _weight_decay,
+    "finite_step_covariance": _finite_step_covariance,
+    "joint_stationary_density": _joint_stationary_density,
 }

@@ -14,6 +14,7 @@ from symtheory.errors import CalculusError, DerivationError, OutputError, ShapeE
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
 from symtheory.predictions.discrete_noether import MECHANISM as DISCRETE_NOETHER
+from symtheory.predictions.finite_step_covariance import MECHANISM as FINITE_STEP_COVARIANCE
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.predictions import MECHANISMS
 
@@ -51,10 +52,10 @@ def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechan
     mechanisms: those to be checked, all that apply when none is named. Raises ``DeclarationError`` and ``ShapeError``
     for sizes as ``with_sizes`` does.
     """
-    noether = _is_noether(mechanisms)
-    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not noether):
+    any_graph = _train_any_graph(mechanisms)
+    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not any_graph):
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
-    if _reads_coefficients_out(parametrization) and not noether:
+    if _reads_coefficients_out(parametrization) and not any_graph:
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
     return Trainable(*with_sizes(parametrization, sizes))
 
@@ -77,8 +78,9 @@ def _is_elementwise(parametrization: Parametrization) -> bool:
         return False
 
 
-def _is_noether(mechanisms: Sequence[str]) -> bool:
-    return set(mechanisms) == {DISCRETE_NOETHER}
+def _train_any_graph(mechanisms: Sequence[str]) -> bool:
+    """Whether all that is to be checked is trained on the graph itself, whatever its shape."""
+    return bool(mechanisms) and set(mechanisms) <= {DISCRETE_NOETHER, FINITE_STEP_COVARIANCE}
 
 
 def require_known(mechanisms: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ def function_source(
         *(line for entry in entries for line in fold_entry(entry)),
         f"{INDENT}Returns:",
         *fold_entry(returns),
-        *(["", f"{INDENT}Source: {source}."] if source else []),
+        *(["", *fold_paragraph(f"Source: {source}.", INDENT)] if source else []),
         f'{INDENT}"""',
     ]
     return "\n".join([*_definition(signature, result), *docstring, *lines]) + "\n"

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from symtheory.errors import CalculusError, CodegenError, DerivationError
-from symtheory.predictions import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from symtheory.predictions import (
+    discrete_noether,
+    finite_step_covariance,
+    joint_stationary_density,
+    label_noise,
+    mirror,
+    stationary_density,
+    weight_decay,
+)
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.subject import Subject
 
@@ -28,7 +36,9 @@ MECHANISMS: dict[str, Derivation] = {
     mirror.MECHANISM: after_coordinates(mirror.derive),
     label_noise.MECHANISM: after_coordinates(label_noise.derive),
     stationary_density.MECHANISM: stationary_density.derive,
+    joint_stationary_density.MECHANISM: joint_stationary_density.derive,
     weight_decay.MECHANISM: after_coordinates(weight_decay.derive),
+    finite_step_covariance.MECHANISM: finite_step_covariance.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

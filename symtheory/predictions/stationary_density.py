@@ -37,12 +37,12 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
     """
     drift_theta, diffusion_theta = limiting_moments(model)
     gauge = fibre_minimum(model, sp.Add(*(symbol**2 for symbol in model.coordinates)))
-    drift = _in_gauge(drift_theta, gauge.point)
-    diffusion = _in_gauge(diffusion_theta, gauge.point)
+    drift = in_gauge(drift_theta, gauge.point)
+    diffusion = in_gauge(diffusion_theta, gauge.point)
     log_density = zero_flux_log_density(drift, diffusion)
     gamma = generalized_gamma(log_density)
     positive_target = "y > 0" if gamma is None else f"{sp.expand((gamma[0] + 1) / gamma[2]).subs(BACK)} > 0"
-    relations = _relations(log_density, gamma)
+    relations = density_relations(log_density, gamma)
     predictor = {"w": PREDICTOR}
     numbers = {"y": TARGET, "eta": ETA, "sigma": SIGMA}
     point = {str(symbol): value.subs(BACK) for symbol, value in gauge.point.items()}
@@ -76,15 +76,7 @@ def stationary_density(model: ElementwiseModel, name: str) -> Prediction:
 
 def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
     """lim E[Δw]/η and lim E[(Δw)²]/η as η → 0 at fixed T = ησ², as functions of θ, y and T."""
-    if TARGET in model.coordinates:
-        raise DerivationError(f"a parameter is called {TARGET}, which stands for the target here: rename it")
-    if not model.predictor.is_polynomial(*model.coordinates):
-        raise DerivationError(f"w = {model.predictor} is no polynomial: the moments of a step have no finite expansion")
-    step = sp.Symbol("step")
-    moved = {symbol: symbol - step * slope for symbol, slope in zip(model.coordinates, model.gradient(), strict=True)}
-    after = model.predictor.subs(moved, simultaneous=True)
-    linear = sp.diff(after, step).subs(step, 0)
-    quadratic = sp.diff(after, step, 2).subs(step, 0) / 2
+    linear, quadratic = step_expansion(model)
     residual = model.predictor - TARGET
     # E[r] and E[r²] for r = w − y − σξ. The degree n of the step contributes η^(n/2 − 1) T^(n/2) at most.
     first = _limit(ETA * residual)
@@ -92,12 +84,28 @@ def limiting_moments(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
     return sp.expand(linear * first + quadratic * second), sp.expand(linear**2 * second)
 
 
+def step_expansion(model: ElementwiseModel) -> tuple[sp.Expr, sp.Expr]:
+    """Δw for θ' = θ − s ∇φ to second order in s: the coefficients of s, which is −|∇φ|², and of s², in θ.
+
+    Raises ``DerivationError`` where φ is no polynomial, or a parameter is called as the target.
+    """
+    if TARGET in model.coordinates:
+        raise DerivationError(f"a parameter is called {TARGET}, which stands for the target here: rename it")
+    if not model.predictor.is_polynomial(*model.coordinates):
+        raise DerivationError(f"w = {model.predictor} is no polynomial: the moments of a step have no finite expansion")
+    step = sp.Symbol("step")
+    moved = {symbol: symbol - step * slope for symbol, slope in zip(model.coordinates, model.gradient(), strict=True)}
+    after = model.predictor.subs(moved, simultaneous=True)
+    return sp.diff(after, step).subs(step, 0), sp.diff(after, step, 2).subs(step, 0) / 2
+
+
 def _limit(moment: sp.Expr) -> sp.Expr:
     """lim moment/η as η → 0 at fixed T = ησ²."""
     return sp.expand(moment.subs(SIGMA, sp.sqrt(TEMPERATURE / ETA)) / ETA).coeff(ETA, 0)
 
 
-def _in_gauge(expression: sp.Expr, gauge: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+def in_gauge(expression: sp.Expr, gauge: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """A polynomial in θ at the balanced point over w > 0: a sum of powers of w."""
     return sp.expand(sp.powsimp(sp.expand(expression.subs(gauge, simultaneous=True))))
 
 
@@ -106,12 +114,13 @@ def zero_flux_log_density(drift: sp.Expr, diffusion: sp.Expr) -> sp.Expr:
     if diffusion.subs(POSITIVE, 0) != 0:
         raise DerivationError("the noise does not stop at w = 0, so that w changes sign: no density on w > 0 alone")
     ratio = sp.expand(sp.powsimp(sp.expand(2 * drift / diffusion)))
-    exponent = sp.Add(*(_power_primitive(term) for term in sp.Add.make_args(ratio)))
+    exponent = sp.Add(*(power_primitive(term) for term in sp.Add.make_args(ratio)))
     total = sp.expand(exponent - sp.expand_log(sp.log(diffusion), force=True))
     return total.as_independent(POSITIVE, as_Add=True)[1]
 
 
-def _power_primitive(term: sp.Expr) -> sp.Expr:
+def power_primitive(term: sp.Expr) -> sp.Expr:
+    """The primitive of one power of w > 0, without constant. Raises ``DerivationError`` for another term."""
     coefficient, power = term.as_independent(POSITIVE)
     base, exponent = power.as_base_exp()
     if base != POSITIVE and power != 1:
@@ -138,7 +147,7 @@ def _split(log_density: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     return logarithmic, sp.expand(log_density - logarithmic * sp.log(POSITIVE))
 
 
-def _relations(log_density: sp.Expr, gamma: tuple[sp.Expr, sp.Expr, sp.Expr] | None) -> list[sp.Eq]:
+def density_relations(log_density: sp.Expr, gamma: tuple[sp.Expr, sp.Expr, sp.Expr] | None) -> list[sp.Eq]:
     """The density, and its mean and variance where they are closed."""
     logarithmic, power_terms = _split(log_density)
     shape = POSITIVE**logarithmic * sp.exp(power_terms)

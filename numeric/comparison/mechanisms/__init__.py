@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from numeric.comparison.mechanisms.discrete_noether import discrete_noether
+from numeric.comparison.mechanisms.finite_step_covariance import finite_step_covariance
+from numeric.comparison.mechanisms.joint_stationary_density import joint_stationary_density
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
 from numeric.comparison.mechanisms.stationary_density import stationary_density
@@ -22,6 +24,8 @@ CHECKS: dict[str, Check] = {
     "mirror": mirror,
     "label_noise": label_noise,
     "stationary_density": stationary_density,
+    "joint_stationary_density": joint_stationary_density,
     "weight_decay": weight_decay,
+    "finite_step_covariance": finite_step_covariance,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""
