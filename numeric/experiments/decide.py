@@ -14,7 +14,14 @@ from numeric.comparison.check import Checkable, check
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError, DataError, DivergedError, SizeError
-from numeric.experiments import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from numeric.experiments import (
+    discrete_noether,
+    label_noise,
+    mirror,
+    scale_equilibrium,
+    stationary_density,
+    weight_decay,
+)
 from numeric.experiments.experiment import Experiment
 from numeric.files import make_folder
 
@@ -24,10 +31,11 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "label_noise": label_noise.run,
     "stationary_density": stationary_density.run,
     "weight_decay": weight_decay.run,
+    "scale_equilibrium": scale_equilibrium.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = ("discrete_noether", "stationary_density")
+WITHOUT_DATA = ("discrete_noether", "stationary_density", "scale_equilibrium")
 """Mechanisms whose experiments can make their own data."""
 
 

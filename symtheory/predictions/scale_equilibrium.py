@@ -53,9 +53,9 @@ class ScaleLaw:
 def scale_law() -> ScaleLaw:
     """What invariance under θ ↦ sθ says of one step θ' = (1 − ηλ) θ − ηg.
 
-    The generator of the scale is the field θ itself, so that the gradient g of any loss of the predictor has ⟨g, θ⟩ = 0,
-    and the term linear in ηg drops out of ‖θ'‖². Differentiating L(sθ) = L(θ) in θ gives s ∇L(sθ) = ∇L(θ): at norm r
-    the gradient is ĝ/r. With E‖ĝ‖² = G in the place of ‖ĝ‖² the step is a map of x = r². Its fixed point is the
+    The generator of the scale is the field θ itself, so that the gradient g of any loss of the predictor has ⟨g, θ⟩ =
+    0, and the term linear in ηg drops out of ‖θ'‖². Differentiating L(sθ) = L(θ) in θ gives s ∇L(sθ) = ∇L(θ): at norm
+    r the gradient is ĝ/r. With E‖ĝ‖² = G in the place of ‖ĝ‖² the step is a map of x = r². Its fixed point is the
     equilibrium, its slope there the rate, where G may follow the scale as r^{4γ}. Derived here.
     """
     theta, gradient, square, at_rest = sp.symbols("theta g x x_0", positive=True)
@@ -77,9 +77,9 @@ def scale_law() -> ScaleLaw:
 
 
 def _positive_fraction(expression: sp.Expr) -> sp.Expr:
-    """The same with the sign taken out of the denominator."""
+    """The same, with a denominator that is positive for small η."""
     numerator, denominator = sp.fraction(sp.cancel(expression))
-    sign = -1 if denominator.could_extract_minus_sign() else 1
+    sign = sp.sign(denominator.coeff(ETA, 0).as_coeff_Mul()[0])
     return sign * numerator / (sign * denominator)
 
 
@@ -133,7 +133,8 @@ def derive(subject: Subject) -> Prediction:
 def _formulas(
     law: ScaleLaw, scales: Sequence[Rescaling], parameters: Mapping[str, Shape], owner: str
 ) -> dict[str, Formula | SourceFunction]:
-    gradient_square = {"gradient_square": GRADIENT_SQUARE}
+    square, gradient = sp.symbols("square gradient_square", positive=True)
+    mean_square = {"mean_square": GRADIENT_SQUARE}
     numbers = {"eta": ETA, "weight_decay": LAMBDA}
     squares = partial(
         render_charges,
@@ -145,14 +146,19 @@ def _formulas(
         source=SOURCE,
     )
     return {
-        MECHANISM: SourceFunction(MECHANISM, partial(_step_source, law, scales)),
+        MECHANISM: Formula(
+            law.step.subs({RADIUS: sp.sqrt(square), GRADIENT: sp.sqrt(gradient)}),
+            "r² after one step, from r² and the squared gradient in the same parameters.",
+            {"square": square, "gradient_square": gradient},
+            numbers,
+        ),
         SQUARE: SourceFunction(SQUARE, squares),
         SCALED: SourceFunction(SCALED, partial(_scaled_source, scales, parameters)),
         f"{MECHANISM}_fourth_power": Formula(
-            law.equilibrium, "r⁴ at equilibrium, from the mean square of r g.", gradient_square, numbers
+            law.equilibrium, "r⁴ at equilibrium, from the mean square of r g.", mean_square, numbers
         ),
         f"{MECHANISM}_effective_step": Formula(
-            law.effective_step, "η/r² at equilibrium, from the mean square of r g.", gradient_square, numbers
+            law.effective_step, "η/r² at equilibrium, from the mean square of r g.", mean_square, numbers
         ),
         f"{MECHANISM}_rate": Formula(
             law.rate,
@@ -161,32 +167,6 @@ def _formulas(
             numbers,
         ),
     }
-
-
-def _step_source(law: ScaleLaw, scales: Sequence[Rescaling]) -> str:
-    """r² of every scale after a step, from the exact law."""
-    body = Statements(("point", "gradient", "eta", "weight_decay"))
-    body.assign("before", f"{SQUARE}(point)")
-    body.assign("step", f"{SQUARE}(gradient)")
-    kept, added = (sp.Poly(law.step, RADIUS, GRADIENT).coeff_monomial(norm**2) for norm in (RADIUS, GRADIENT))
-    body.assign("kept", _number_source(kept))
-    body.assign("added", _number_source(added))
-    body.return_entries(
-        {scale.name: f'kept * before["{scale.name}"] + added * step["{scale.name}"]' for scale in scales}
-    )
-    return function_source(
-        f"{MECHANISM}(point: dict[str, Tensor], gradient: dict[str, Tensor], eta: float, weight_decay: float)",
-        "r² of every scale after one step, from the point and the gradient of the batch loss.",
-        [
-            "point: parameters by name.",
-            "gradient: the gradient of the batch loss, same keys and shapes.",
-            "eta: step, a number.",
-            "weight_decay: λ, a number.",
-        ],
-        f"dict with {', '.join(f'{chr(34)}{scale.name}{chr(34)}' for scale in scales)}.",
-        body.lines,
-        SOURCE,
-    )
 
 
 def _scaled_source(scales: Sequence[Rescaling], parameters: Mapping[str, Shape]) -> str:
@@ -208,8 +188,3 @@ def _scaled_source(scales: Sequence[Rescaling], parameters: Mapping[str, Shape])
         body.lines,
         SOURCE,
     )
-
-
-def _number_source(expression: sp.Expr) -> str:
-    """A polynomial in η and λ as Python, under the names of the function's arguments."""
-    return sp.pycode(sp.factor(expression).subs(LAMBDA, sp.Symbol("weight_decay")))
