@@ -10,6 +10,7 @@ from symtheory.predictions import (
     discrete_noether,
     label_noise,
     mirror,
+    modified_loss,
     scale_equilibrium,
     stationary_density,
     weight_decay,
@@ -26,6 +27,7 @@ MECHANISMS: dict[str, Derivation] = {
     stationary_density.MECHANISM: stationary_density.derive,
     weight_decay.MECHANISM: weight_decay.derive,
     scale_equilibrium.MECHANISM: scale_equilibrium.derive,
+    modified_loss.MECHANISM: modified_loss.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

@@ -33,8 +33,8 @@ RESAMPLES = 200
 CRITERION = (
     f"r² after every step: {LAW.criterion}. Time averages of r⁴ over the prediction from the mean square of r g in the "
     f"same run, from above and from below, against ηλ: {LIMIT.criterion}; what r⁴ still changes by counts as an error. "
-    "The rate at which the two sides approach each other over the prediction from the measured sensitivity of that mean "
-    f"square to r: {RATE_LIMIT.criterion}. Inconclusive where "
+    "The rate at which the two sides approach each other over the prediction from the measured sensitivity of that "
+    f"mean square to r: {RATE_LIMIT.criterion}. Inconclusive where "
     f"ηλ E(rg)⁴/(E(rg)²)² is not below {TAIL:g} at the smallest ηλ, or where r⁴ or the mean square still changes by "
     f"{DRIFT:.0%} between the halves of the average"
 )
