@@ -18,6 +18,7 @@ from numeric.experiments import (
     discrete_noether,
     label_noise,
     mirror,
+    modified_loss,
     scale_equilibrium,
     stationary_density,
     weight_decay,
@@ -32,10 +33,11 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "stationary_density": stationary_density.run,
     "weight_decay": weight_decay.run,
     "scale_equilibrium": scale_equilibrium.run,
+    "modified_loss": modified_loss.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = ("discrete_noether", "stationary_density", "scale_equilibrium")
+WITHOUT_DATA = ("discrete_noether", "stationary_density", "scale_equilibrium", "modified_loss")
 """Mechanisms whose experiments can make their own data."""
 
 

@@ -16,8 +16,9 @@ class Batches:
     """Every replica's batch at a step, leaves (R, B, ...).
 
     B is the optimizer's batch size, drawn for each replica by itself, with replacement or dealt out from a shuffled
-    epoch of n/B steps; or the number of samples n if that is None. Label noise adds label_noise · N(0, 1) to "y", fresh for each step, sample and
-    replica. Raises DataError if there is label noise and no floating "y", or if B does not divide n where it has to.
+    epoch of n/B steps; or the number of samples n if that is None. Label noise adds label_noise · N(0, 1) to "y",
+    fresh for each step, sample and replica. Raises DataError if there is label noise and no floating "y", or if B
+    does not divide n where it has to.
     """
 
     def __init__(self, data: Mapping[str, Tensor], optimizer: Optimizer, *, seed: int, replicas: int) -> None:

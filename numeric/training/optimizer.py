@@ -16,7 +16,8 @@ class Optimizer(ABC):
 
     lr: step size η or a schedule step -> η. batch_size: samples a step, None for all. replacement: whether they are
     drawn with replacement, or each once in a shuffled epoch. label_noise: standard deviation of the noise added to the
-    target. momentum: factor of the velocity. weight_decay: λ, added to the gradient as λθ. draws_noise: whether `update` wants standard normal numbers for every parameter.
+    target. momentum: factor of the velocity. weight_decay: λ, added to the gradient as λθ. draws_noise: whether
+    `update` wants standard normal numbers for every parameter.
     """
 
     lr: LearningRate

@@ -10,6 +10,7 @@ from torch import Tensor
 from numeric.comparison.mechanisms.discrete_noether import discrete_noether
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
+from numeric.comparison.mechanisms.modified_loss import modified_loss
 from numeric.comparison.mechanisms.scale_equilibrium import scale_equilibrium
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
@@ -25,5 +26,6 @@ CHECKS: dict[str, Check] = {
     "stationary_density": stationary_density,
     "weight_decay": weight_decay,
     "scale_equilibrium": scale_equilibrium,
+    "modified_loss": modified_loss,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric import losses
 from numeric.errors import CheckError
 from numeric.training.configuration import tensors_record
 from numeric.training.model import as_model
+from numeric.training.program import Loss
 from numeric.training.runs import Runs
 
 
@@ -92,6 +94,14 @@ def regression_of(runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, T
     if x.ndim != 2 or y.ndim != 1:
         raise CheckError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are no linear regression: (n, d) and (n,) are")
     return x, y
+
+
+def loss_of(runs: Runs) -> Loss:
+    """The per-sample loss that the run was trained on. CheckError when it is none of numeric.losses."""
+    module, _, name = runs.config["loss"].rpartition(".")
+    if module != losses.__name__ or not hasattr(losses, name):
+        raise CheckError(f"the check evaluates the loss itself, and {runs.config['loss']} is none of numeric.losses")
+    return getattr(losses, name)
 
 
 def formula(functions: Any, name: str) -> Any:
