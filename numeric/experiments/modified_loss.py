@@ -36,7 +36,7 @@ class Plan:
     starts: int = 8
     epoch_lrs: tuple[float, ...] = (0.1, 0.05, 0.025)
     batch_size: int = 2
-    replicas: int = 16_000
+    replicas: int = 32_000
     samples: int = 8
     noise: float = 0.5
     deviation: float = 1.0
@@ -64,7 +64,7 @@ def run(
         model, problem.initial, replicas=plan.starts, seed=seed, dtype=torch.float64, device=torch.device("cpu")
     )
     curvature = _curvature(model, problem, starts)
-    common = {"device": device, "dtype": torch.float64, "progress": progress}
+    common: dict[str, Any] = {"device": device, "dtype": torch.float64, "progress": progress}
     runs = [
         train(
             model.module,

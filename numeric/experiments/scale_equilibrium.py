@@ -1,4 +1,4 @@
-"""SGD with weight decay that starts from scales above and below the equilibrium, at four strengths of the decay."""
+"""SGD with weight decay that starts from scales above and below the equilibrium, at several strengths of the decay."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Plan:
     samples, noise, deviation: of the synthetic data, see `synthetic`."""
 
     lr: float = 0.1
-    decays: tuple[float, ...] = (0.004, 0.0028, 0.002, 0.001)
+    decays: tuple[float, ...] = (0.003, 0.002, 0.0014, 0.001, 0.0007)
     batch_size: int = 8
     label_noise: float = 0.3
     sides: tuple[float, float] = (3.0, 1 / 3)
-    settling: float = 4.0
-    length: float = 16.0
+    settling: float = 3.0
+    length: float = 13.0
     replicas: int = 32
     samples: int = 32
     noise: float = 0.1

@@ -13,12 +13,15 @@ from symtheory.cli.sizes import with_sizes
 from symtheory.errors import CalculusError, DerivationError, OutputError, ShapeError
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
-from symtheory.predictions.discrete_noether import MECHANISM as DISCRETE_NOETHER
+from symtheory.predictions import discrete_noether, modified_loss, scale_equilibrium
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.predictions import MECHANISMS
 
 if TYPE_CHECKING:
     from numeric.experiments import Decision
+
+ANY_SHAPE = {discrete_noether.MECHANISM, scale_equilibrium.MECHANISM, modified_loss.MECHANISM}
+"""Mechanisms whose experiments train a graph itself where it gives no vector of coefficients."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechan
     mechanisms: those to be checked, all that apply when none is named. Raises ``DeclarationError`` and ``ShapeError``
     for sizes as ``with_sizes`` does.
     """
-    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not _is_noether(mechanisms)):
+    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not _train_anything(mechanisms)):
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
     return Trainable(*with_sizes(parametrization, sizes))
 
@@ -68,8 +71,9 @@ def _is_elementwise(parametrization: Parametrization) -> bool:
         return False
 
 
-def _is_noether(mechanisms: Sequence[str]) -> bool:
-    return set(mechanisms) == {DISCRETE_NOETHER}
+def _train_anything(mechanisms: Sequence[str]) -> bool:
+    """Whether all that are named are about graphs of any shape, on data of their own."""
+    return bool(mechanisms) and set(mechanisms) <= ANY_SHAPE
 
 
 def require_known(mechanisms: Sequence[str]) -> None:

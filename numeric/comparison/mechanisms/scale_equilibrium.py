@@ -26,16 +26,19 @@ LIMIT = LeadingOrder(z_threshold=4)
 RATE_LIMIT = LeadingOrder(z_threshold=4, degree=2)  # so precise that a straight line would be refuted by its curvature
 SETTLED = 6.0  # relaxation times after which the average begins: the start has faded to e⁻⁶
 SPAN = (0.25, 2.25)  # of the measured relaxation, in relaxation times
-TAIL = 0.1  # of the relative correction by fluctuations, ηλ E‖ĝ‖⁴/G², at the smallest ηλ
+TAIL, LEAST = 0.1, 4  # bound on the relative correction by fluctuations, ηλ E‖ĝ‖⁴/G²; least number of ηλ below it
 DRIFT, DRIFT_Z = 0.1, 4.0  # relative change between the halves of the average, and its standard errors
 RESAMPLES = 200
+PARTS = ("from above", "from below", "rate")
+POINTS = 200  # of a trajectory that is kept to be drawn
 
 CRITERION = (
     f"r² after every step: {LAW.criterion}. Time averages of r⁴ over the prediction from the mean square of r g in the "
     f"same run, from above and from below, against ηλ: {LIMIT.criterion}; what r⁴ still changes by counts as an error. "
     "The rate at which the two sides approach each other over the prediction from the measured sensitivity of that "
-    f"mean square to r: {RATE_LIMIT.criterion}. Inconclusive where "
-    f"ηλ E(rg)⁴/(E(rg)²)² is not below {TAIL:g} at the smallest ηλ, or where r⁴ or the mean square still changes by "
+    f"mean square to r: {RATE_LIMIT.criterion}. Values of ηλ "
+    f"count where ηλ E(rg)⁴/(E(rg)²)² is below {TAIL:g}. Inconclusive for fewer than {LEAST} of them, or where r⁴ or "
+    "the mean square still changes by "
     f"{DRIFT:.0%} between the halves of the average"
 )
 
@@ -59,39 +62,54 @@ def scale_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, T
     """
     groups = _by_decay(runs)
     law = LAW.judge(MECHANISM, torch.cat([_residuals(functions, run) for run in runs]))
-    above, below, rates, sensitivities, tails, reasons = [], [], [], [], [], []
-    for pair in groups.values():
-        sides = _sides(functions, pair)
-        rate = float(formula(functions, f"{MECHANISM}_rate")(torch.zeros(()), *_numbers(pair[0])))
-        begin = round(SETTLED / rate)
-        late = [_Side(side.fourth[:, begin:], side.predicted[:, begin:]) for side in sides]
-        reasons += [reason for side in late for reason in _unsettled(side)]
-        above.append(_ratio(late[0], rate))
-        below.append(_ratio(late[1], rate))
-        ratio, sensitivity = _relaxation(functions, sides, rate, _numbers(pair[0]))
-        rates.append(ratio)
-        sensitivities.append(sensitivity)
-        tails.append(max(_tail(side) for side in late) * float(np.prod(_numbers(pair[0]))))
-    decays = list(groups)
+    found = {decay: _measured(functions, pair) for decay, pair in groups.items()}
+    kept = [decay for decay, measured in found.items() if measured.tail < TAIL]
+    reasons = [reason for decay in kept for reason in found[decay].unsettled]
+    if len(kept) < LEAST:
+        worst = max(measured.tail for measured in found.values())
+        reasons.insert(0, f"the squared gradient has heavy tails, which correct r⁴ by {worst:.2g}: use smaller ηλ")
+    replicas = runs[0].config["replicas"]
     parts = {"exact law": law}
-    estimates = {"from above": above, "from below": below, "rate": rates}
-    count = groups[decays[0]][0].config["replicas"]
-    details: dict[str, Any] = {
-        "decay": torch.tensor(decays, dtype=torch.float64),
-        "ratio": {name: [estimate.value for estimate in found] for name, found in estimates.items()},
-        "error": {name: [estimate.standard_error for estimate in found] for name, found in estimates.items()},
-        "sensitivity": sensitivities,
-        "tail": tails,
-        "trajectories": _trajectories(sides),
-        "residual": law.measured,
-    }
-    if not tails[-1] < TAIL:
-        reasons.append(
-            f"the squared gradient has heavy tails: fluctuations correct r⁴ by {tails[-1]:.2g}, use smaller ηλ"
-        )
-    for name, found in estimates.items():
-        parts[name] = _judge(RATE_LIMIT if name == "rate" else LIMIT, decays, found, reasons, count)
-    return combine(parts, CRITERION, details)
+    for name in PARTS:
+        estimates = [found[decay].ratios[name] for decay in kept]
+        parts[name] = _judge(RATE_LIMIT if name == "rate" else LIMIT, kept, estimates, reasons, replicas)
+    shown = {name: [measured.ratios[name] for measured in found.values()] for name in PARTS}
+    return combine(
+        parts,
+        CRITERION,
+        {
+            "decay": torch.tensor(list(found), dtype=torch.float64),
+            "ratio": {name: [estimate.value for estimate in estimates] for name, estimates in shown.items()},
+            "error": {name: [estimate.standard_error for estimate in estimates] for name, estimates in shown.items()},
+            "sensitivity": [measured.sensitivity for measured in found.values()],
+            "tail": [measured.tail for measured in found.values()],
+            "trajectories": _trajectories(_sides(functions, groups[min(groups)])),
+            "residual": law.measured,
+        },
+    )
+
+
+class _Measured(NamedTuple):
+    """At one ηλ: for each part measured over predicted; the sensitivity of the squared gradient to r⁴; the relative
+    correction by fluctuations; and which averages had not settled."""
+
+    ratios: dict[str, Estimate]
+    sensitivity: float
+    tail: float
+    unsettled: list[str]
+
+
+def _measured(functions: Any, pair: list[Runs]) -> _Measured:
+    sides, numbers = _sides(functions, pair), _numbers(pair[0])
+    rate = float(formula(functions, f"{MECHANISM}_rate")(torch.zeros(()), *numbers))
+    begin = round(SETTLED / rate)
+    late = [_Side(side.fourth[:, begin:], side.predicted[:, begin:]) for side in sides]
+    if late[0].fourth.shape[1] < 2 or bool(sides[0].predicted.mean() <= 0):
+        raise CheckError(f"the runs are shorter than {SETTLED:g} relaxation times, or have no gradient: train longer")
+    relaxation, sensitivity = _relaxation(functions, sides, rate, numbers)
+    ratios = {"from above": _ratio(late[0], rate), "from below": _ratio(late[1], rate), "rate": relaxation}
+    tail = max(_tail(side) for side in late) * float(np.prod(numbers))
+    return _Measured(ratios, sensitivity, tail, [reason for side in late for reason in _unsettled(side)])
 
 
 def _judge(limit: LeadingOrder, decays: list[float], found: list[Estimate], reasons: list[str], count: int) -> Verdict:
@@ -214,9 +232,13 @@ def _relaxation(
     return bootstrap(ratio, values, RESAMPLES), float(sensitivity(values))
 
 
-def _trajectories(sides: list[_Side]) -> dict[str, Tensor]:
-    """r⁴ of each replica over the mean prediction from the later half, (R, T)."""
+def _trajectories(sides: list[_Side]) -> dict[str, Any]:
+    """r⁴ of each replica over the mean prediction from the later half, (R, points), and the steps of the points."""
+    length = sides[0].fourth.shape[1]
+    level = torch.stack([side.predicted[:, length // 2 :].mean() for side in sides]).mean()
+    stride = -(-length // POINTS)
     names = ("started above", "started below")
-    half = sides[0].predicted.shape[1] // 2
-    level = torch.stack([side.predicted[:, half:].mean() for side in sides]).mean()
-    return {name: side.fourth / level for name, side in zip(names, sides, strict=True)}
+    return {
+        "steps": torch.arange(0, length, stride),
+        **{name: side.fourth[:, ::stride] / level for name, side in zip(names, sides, strict=True)},
+    }
