@@ -61,7 +61,11 @@ def render_field(name: str, series: Sequence[Mapping], parameters: Mapping[str, 
         "    def along(",
         "        inner: Callable[[dict[str, Tensor]], dict[str, Tensor]], direction: dict[str, Tensor]",
         "    ) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:",
-        "        return lambda moved: torch.func.jvp(inner, (moved,), (direction,))[1]",
+        "        # Of a gradient field the Jacobian is symmetric: its product with a direction is a gradient as well.",
+        "        def product(moved: dict[str, Tensor]) -> Tensor:",
+        "            return sum((leaf * direction[name]).sum() for name, leaf in inner(moved).items())",
+        "",
+        "        return torch.func.grad(product)",
         "",
     ]
     known: dict[tuple, str] = {}
