@@ -21,7 +21,7 @@ SHUFFLED, FIELD, SHUFFLED_FIELD, SECOND = (
     f"{MECHANISM}_{part}" for part in ("shuffled", "field", "shuffled_field", "second_order")
 )
 ORDER = 2
-SOURCE = "Barrett and Dherin 2021 (2009.11162); Smith et al. 2021 (2101.12176) for shuffled epochs"
+SOURCE = "Barrett and Dherin 2021 (2009.11162); Smith et al. 2021 (2101.12176)"
 
 LOSS = sp.Symbol("L", real=True)
 SLOPE = sp.Symbol("norm_grad_L", nonnegative=True)

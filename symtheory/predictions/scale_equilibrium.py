@@ -24,7 +24,7 @@ from symtheory.symmetry.scale import describe_scale, scales_of
 
 MECHANISM = "scale_equilibrium"
 SQUARE, SCALED = f"{MECHANISM}_square", f"{MECHANISM}_scaled"
-SOURCE = "derived here from invariance under the scale; the exact step is a discrete law of Kunin et al. (2012.04728)"
+SOURCE = "derived here; for the exact step Kunin et al. 2020 (2012.04728)"
 
 RADIUS = sp.Symbol("r", positive=True)
 """r, the norm of the parameters that scale together."""

@@ -60,7 +60,8 @@ def modified_loss(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tenso
         epochs.sort(key=step_size, reverse=True)
         if not epochs:
             raise CheckError(f"the check needs runs of one {label}: train them with numeric.SGD(replacement=…)")
-        own, rival = ([_epoch(functions, run, data, kind) for run in epochs] for kind in (replacement, not replacement))
+        found = [_epoch(functions, run, data) for run in epochs]
+        own, rival = ([shares[kind] for shares in found] for kind in (replacement, not replacement))
         etas = [step_size(run) for run in epochs]
         parts[label] = _judge(etas, own)
         details["epoch_eta"] = etas
@@ -145,27 +146,37 @@ def _flows(
     return flow(lambda point: batched(point, etas), start, time, count)
 
 
-def _epoch(functions: Any, run: Runs, data: Mapping[str, Tensor] | None, replacement: bool) -> Estimate:
-    """Mean over replicas of what an epoch adds to the flow of L, along what the modified loss adds to it, over that."""
-    size, eta, steps = _batch_size(run) or 1, step_size(run), run.config["steps"]
-    losses = _losses(run, data, size)
+def _epoch(functions: Any, run: Runs, data: Mapping[str, Tensor] | None) -> dict[bool, Estimate]:
+    """Mean over replicas of what an epoch adds to the flow of L, along what a modified loss adds to it, over that.
+
+    True: the modified loss of batches with replacement; False: that of a shuffled epoch.
+    """
+    eta, steps = step_size(run), run.config["steps"]
+    losses = _losses(run, data, _batch_size(run) or 1)
     start = {name: leaf[:1].to(torch.float64) for name, leaf in run.initial.items()}
-    plain = formula(functions, f"{MECHANISM}_field")
-    field, loss = (
-        (plain, losses.full) if replacement else (formula(functions, f"{MECHANISM}_shuffled_field"), losses.batches)
-    )
+    plain, shuffled = (formula(functions, f"{MECHANISM}_{name}") for name in ("field", "shuffled_field"))
     time = eta * steps
     unmodified = flow(lambda point: plain(losses.full, point, 0.0), start, time, EPOCH_SUBSTEPS)
-    modified = flow(lambda point: field(loss, point, eta), start, time, EPOCH_SUBSTEPS)
-    slope = plain(losses.full, start, 0.0)
-    recorded = observed_point(run, "start_gradient")
-    along, square = torch.zeros(len(next(iter(run.final.values()))), dtype=torch.float64), 0.0
-    for name, leaf in run.final.items():
-        # The part linear in η is known step by step, and its mean is that of the flow: only its noise is lost.
-        second = leaf + eta * recorded[name].sum(0) - (unmodified[name] - time * slope[name])
-        added = modified[name] - unmodified[name]
-        along += (second * added).flatten(1).sum(1)
-        square += float(added.square().sum())
+    modified = {
+        True: flow(lambda point: plain(losses.full, point, eta), start, time, EPOCH_SUBSTEPS),
+        False: flow(lambda point: shuffled(losses.batches, point, eta), start, time, EPOCH_SUBSTEPS),
+    }
+    slope, recorded = plain(losses.full, start, 0.0), observed_point(run, "start_gradient")
+    # The part linear in η is known step by step, and its mean is that of the flow: only its noise is lost.
+    second = {
+        name: leaf + eta * recorded[name].sum(0) - (unmodified[name] - time * slope[name])
+        for name, leaf in run.final.items()
+    }
+    return {
+        replacement: _share(second, {name: leaf - unmodified[name] for name, leaf in flowed.items()})
+        for replacement, flowed in modified.items()
+    }
+
+
+def _share(found: Point, added: Point) -> Estimate:
+    """Mean over replicas of ⟨found, added⟩/‖added‖², leaves (R, *shape) and (1, *shape)."""
+    along = torch.stack([(leaf * added[name]).flatten(1).sum(1) for name, leaf in found.items()]).sum(0)
+    square = sum(float(leaf.square().sum()) for leaf in added.values())
     return replica_mean(along / square) if square > 0 else Estimate(float("nan"), float("nan"), len(along))
 
 
