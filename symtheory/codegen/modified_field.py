@@ -22,7 +22,7 @@ def render_loss(name: str, factor: sp.Expr, parameters: Mapping[str, Shape], sou
         *fold_statement("square = ", squares(parameters)),
         f"    return loss(point) + {_number(factor)} * eta * square",
     ]
-    summary = "Loss whose gradient flow gradient descent with step eta follows to the next order."
+    summary = "Loss whose gradient flow gradient descent follows to order eta**2."
     return _tensor_function(name, "loss", summary, LOSS_ENTRY, parameters, lines, source)
 
 
@@ -33,7 +33,7 @@ def render_mean_loss(name: str, factor: sp.Expr, parameters: Mapping[str, Shape]
         *fold_statement("square = ", squares(parameters)),
         f"    return (losses(point) + {_number(factor)} * eta * square).mean(0)",
     ]
-    summary = "Loss whose gradient flow the mean of a shuffled epoch with step eta follows to the next order."
+    summary = "Loss whose gradient flow the mean of a shuffled epoch follows to order eta**2."
     return _tensor_function(name, "losses", summary, MEAN_ENTRY, parameters, lines, source)
 
 
@@ -43,7 +43,7 @@ def render_mean_field(name: str, potential: str, parameters: Mapping[str, Shape]
         f"    slope = torch.func.grad(lambda moved: {potential}(losses, moved, eta).sum())(point)",
         "    return {name: -leaf for name, leaf in slope.items()}",
     ]
-    summary = "Velocity dθ/dt of the mean of a shuffled epoch with step eta, to the next order."
+    summary = "Velocity dθ/dt that the mean of a shuffled epoch follows, with terms up to eta."
     entries = [MEAN_ENTRY, point_entry(parameters), "eta: step, a number."]
     signature = SIGNATURE.format(name=name, loss="losses")
     return function_source(signature, summary, entries, "dict with the keys and shapes of point.", lines, source)
@@ -79,8 +79,8 @@ def render_field(name: str, series: Sequence[Mapping], parameters: Mapping[str, 
     body.lines += fold_statement("name: ", " + ".join(terms), "        ")
     body.lines += ["        for name in point", "    }"]
     entries = [LOSS_ENTRY, point_entry(parameters), "eta: step, a number."]
-    last = len(series) - 1
-    summary = f"Velocity dθ/dt of the flow that gradient descent with step eta follows, with terms up to eta^{last}."
+    highest = "eta" if len(series) == 2 else f"eta**{len(series) - 1}"
+    summary = f"Velocity dθ/dt that gradient descent follows, with terms up to {highest}."
     signature = SIGNATURE.format(name=name, loss="loss")
     return function_source(signature, summary, entries, "dict with the keys and shapes of point.", body.lines, source)
 
