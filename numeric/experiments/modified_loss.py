@@ -27,14 +27,18 @@ POWER_ITERATIONS = 30
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps and times in units of κ, the largest curvature of the loss at a start: descent_lrs: κη; time: κη times the
-    number of steps; starts: of gradient descent, one a replica. epoch_lrs: κη of the epochs; batch_size, replicas: of
-    these. samples, noise, deviation: of the synthetic data, see `synthetic`; of other data the first rows are taken."""
+    """Steps and times in units of κ, the largest curvature of the loss at a start.
+
+    descent_lrs: κη; time: κη times the number of steps; starts: of gradient descent, one a replica. epoch_lrs: κη of
+    the epochs; batch_size, replicas: of these. Their part linear in η is taken out, so that small steps cost no
+    precision. samples, noise, deviation: of the synthetic data, see `synthetic`; of other data the first rows are
+    taken.
+    """
 
     descent_lrs: tuple[float, ...] = (0.2, 0.1, 0.05)
     time: float = 0.8
     starts: int = 8
-    epoch_lrs: tuple[float, ...] = (0.1, 0.05, 0.025)
+    epoch_lrs: tuple[float, ...] = (0.02, 0.01, 0.005)
     batch_size: int = 2
     replicas: int = 32_000
     samples: int = 8
