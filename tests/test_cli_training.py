@@ -87,7 +87,8 @@ def test_check_of_a_false_law_exits_with_one(
 def test_a_mechanism_that_does_not_apply_is_bad_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for mechanism, reason in (("discrete_noether", "no generator is symmetric"), ("mirror", "gradient fields do not commute")):
+    reasons = {"discrete_noether": "no generator is symmetric", "mirror": "gradient fields do not commute"}
+    for mechanism, reason in reasons.items():
         status, out, err = run(capsys, monkeypatch, "check", "tanh_net", "-m", mechanism)
         assert status == 2 and out == ""
         assert err.count("\n") == 1 and reason in err

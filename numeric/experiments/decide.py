@@ -20,6 +20,8 @@ from numeric.experiments import (
     joint_stationary_density,
     label_noise,
     mirror,
+    modified_loss,
+    scale_equilibrium,
     stationary_density,
     weight_decay,
 )
@@ -34,10 +36,19 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "joint_stationary_density": joint_stationary_density.run,
     "weight_decay": weight_decay.run,
     "finite_step_covariance": finite_step_covariance.run,
+    "scale_equilibrium": scale_equilibrium.run,
+    "modified_loss": modified_loss.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = ("discrete_noether", "stationary_density", "joint_stationary_density", "finite_step_covariance")
+WITHOUT_DATA = (
+    "discrete_noether",
+    "stationary_density",
+    "joint_stationary_density",
+    "finite_step_covariance",
+    "scale_equilibrium",
+    "modified_loss",
+)
 """Mechanisms whose experiments can make their own data."""
 
 WITHOUT_DATA_FOR_ARRAYS = ("label_noise", "weight_decay")

@@ -247,6 +247,55 @@ def _joint_stationary_density(
     )
 
 
+def _scale_equilibrium(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "trajectories" not in details:
+        return [], ""
+    distances = dict(details["trajectories"])
+    trajectory = {
+        "steps": distances.pop("steps"),
+        "distances": distances,
+        "linear_steps": True,
+        "ylabel": "r⁴ over its predicted equilibrium (dimensionless)",
+        "title": "The invisible scale under weight decay, from above and from below",
+    }
+    plots: list[Plot] = [("trajectories", trajectory)]
+    if np.isfinite([details["ratio"][name] for name in details["ratio"]]).all():
+        extrapolation = {
+            "eta": details["decay"],
+            "ratio": details["ratio"],
+            "error": details["error"],
+            "xlabel": "ηλ (dimensionless)",
+            "title": "Time averages of r⁴ and the rate of relaxation over their predictions",
+        }
+        plots.append(("extrapolation", extrapolation))
+    return plots, (
+        "r⁴ settles at ηE‖rg‖²/(2λ − ηλ²) from both sides; averages and rate over their predictions tend to one as ηλ "
+        "falls."
+    )
+
+
+def _modified_loss(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "deviation" not in details:
+        return [], ""
+    convergence = {
+        "eta": details["eta"],
+        "deviation": details["deviation"],
+        "expected_slope": 2.0,
+        "ylabel": "distance of the end point (dimensionless)",
+        "title": "Gradient descent against the flow of L, of the modified loss, and with the next term",
+    }
+    extrapolation = {
+        "eta": details["epoch_eta"],
+        "ratio": details["ratio"],
+        "error": details["error"],
+        "title": "What one epoch adds to the flow of L on average, over what its modified loss adds",
+    }
+    return [("convergence", convergence), ("extrapolation", extrapolation)], (
+        "The end point of gradient descent leaves the flow of L by order η, that of L + (η/4)‖∇L‖² by order η²; the "
+        "mean of a shuffled epoch follows L + (η/4)E‖∇L_B‖², that of independent batches L + (η/4)‖∇L‖²."
+    )
+
+
 PLOTS: dict[str, Callable[[dict[str, Any], Experiment, Any], tuple[list[Plot], str]]] = {
     "discrete_noether": _discrete_noether,
     "mirror": _mirror,
@@ -255,4 +304,6 @@ PLOTS: dict[str, Callable[[dict[str, Any], Experiment, Any], tuple[list[Plot], s
     "weight_decay": _weight_decay,
     "finite_step_covariance": _finite_step_covariance,
     "joint_stationary_density": _joint_stationary_density,
+    "scale_equilibrium": _scale_equilibrium,
+    "modified_loss": _modified_loss,
 }

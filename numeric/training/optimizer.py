@@ -17,13 +17,15 @@ Rate = float | Tensor
 class Optimizer(ABC):
     """An update rule θ → θ'. Concrete rules are frozen dataclasses that set these fields.
 
-    lr: step size η or a schedule step -> η. batch_size: samples a step, None for all. label_noise: standard
-    deviation of the noise added to the target. momentum: factor of the velocity. weight_decay: λ, added to
-    the gradient as λθ. draws_noise: whether `update` wants standard normal numbers for every parameter.
+    lr: step size η or a schedule step -> η. batch_size: samples a step, None for all. replacement: whether they are
+    drawn with replacement, or each once in a shuffled epoch. label_noise: standard deviation of the noise added to the
+    target. momentum: factor of the velocity. weight_decay: λ, added to the gradient as λθ. draws_noise: whether
+    `update` wants standard normal numbers for every parameter.
     """
 
     lr: LearningRate
     batch_size: int | None = None
+    replacement: bool = True
     label_noise: float = 0.0
     momentum: float = 0.0
     weight_decay: float = 0.0

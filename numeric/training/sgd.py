@@ -12,11 +12,13 @@ from numeric.training.optimizer import Optimizer, Rate, heavy_ball
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """θ' = θ − η (g + λθ), g the gradient of the mean loss over a batch drawn with replacement.
+    """θ' = θ − η (g + λθ), g the gradient of the mean loss over a batch.
 
     lr: η, positive, or a callable step -> η. batch_size: samples a step, None for all of them. label_noise:
     standard deviation of the fresh normal noise on "y" (in units of y). momentum: μ in m' = μm + g + λθ, θ' =
-    θ − ηm', in [0, 1). weight_decay: λ ≥ 0. Raises OptionError for a value out of range.
+    θ − ηm', in [0, 1). weight_decay: λ ≥ 0. replacement: True draws the samples of a batch independently;
+    False shuffles all samples anew for every epoch and deals them out in batches, so that batch_size has to divide
+    their number. Raises OptionError for a value out of range.
     """
 
     lr: LearningRate
@@ -24,6 +26,7 @@ class SGD(Optimizer):
     label_noise: float = 0.0
     momentum: float = 0.0
     weight_decay: float = 0.0
+    replacement: bool = True
 
     def __post_init__(self) -> None:
         check_learning_rate(self.lr)

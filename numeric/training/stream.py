@@ -89,3 +89,13 @@ def index_stream(purpose: str, count: int, samples: int, *, seed: int, replicas:
         row.random_(0, samples, generator=generator)
 
     return Stream(purpose, (count,), draw, seed=seed, replicas=replicas, dtype=torch.int64, device=device)
+
+
+def permutation_stream(purpose: str, samples: int, *, seed: int, replicas: int, device: torch.device) -> Stream:
+    """A uniformly random order of all samples, (R, samples) for every epoch: drawing without replacement."""
+
+    def draw(row: Tensor, generator: torch.Generator) -> None:
+        keys = torch.rand(row.shape, generator=generator, dtype=torch.float64, device=device)
+        row.copy_(keys.argsort(dim=-1))
+
+    return Stream(purpose, (samples,), draw, seed=seed, replicas=replicas, dtype=torch.int64, device=device)

@@ -13,13 +13,20 @@ from symtheory.cli.sizes import with_sizes
 from symtheory.errors import CalculusError, DerivationError, OutputError, ShapeError
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
-from symtheory.predictions.discrete_noether import MECHANISM as DISCRETE_NOETHER
-from symtheory.predictions.finite_step_covariance import MECHANISM as FINITE_STEP_COVARIANCE
+from symtheory.predictions import discrete_noether, finite_step_covariance, modified_loss, scale_equilibrium
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.predictions import MECHANISMS
 
 if TYPE_CHECKING:
     from numeric.experiments import Decision
+
+ANY_SHAPE = {
+    discrete_noether.MECHANISM,
+    finite_step_covariance.MECHANISM,
+    modified_loss.MECHANISM,
+    scale_equilibrium.MECHANISM,
+}
+"""Mechanisms whose experiments train a graph itself where it gives no vector of coefficients."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechan
     mechanisms: those to be checked, all that apply when none is named. Raises ``DeclarationError`` and ``ShapeError``
     for sizes as ``with_sizes`` does.
     """
-    any_graph = _train_any_graph(mechanisms)
+    any_graph = _train_anything(mechanisms)
     if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not any_graph):
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
     if _reads_coefficients_out(parametrization) and not any_graph:
@@ -78,9 +85,9 @@ def _is_elementwise(parametrization: Parametrization) -> bool:
         return False
 
 
-def _train_any_graph(mechanisms: Sequence[str]) -> bool:
-    """Whether all that is to be checked is trained on the graph itself, whatever its shape."""
-    return bool(mechanisms) and set(mechanisms) <= {DISCRETE_NOETHER, FINITE_STEP_COVARIANCE}
+def _train_anything(mechanisms: Sequence[str]) -> bool:
+    """Whether all that are named are about graphs of any shape, on data of their own."""
+    return bool(mechanisms) and set(mechanisms) <= ANY_SHAPE
 
 
 def require_known(mechanisms: Sequence[str]) -> None:

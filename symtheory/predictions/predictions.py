@@ -12,6 +12,8 @@ from symtheory.predictions import (
     joint_stationary_density,
     label_noise,
     mirror,
+    modified_loss,
+    scale_equilibrium,
     stationary_density,
     weight_decay,
 )
@@ -39,6 +41,8 @@ MECHANISMS: dict[str, Derivation] = {
     joint_stationary_density.MECHANISM: joint_stationary_density.derive,
     weight_decay.MECHANISM: after_coordinates(weight_decay.derive),
     finite_step_covariance.MECHANISM: finite_step_covariance.derive,
+    scale_equilibrium.MECHANISM: scale_equilibrium.derive,
+    modified_loss.MECHANISM: modified_loss.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

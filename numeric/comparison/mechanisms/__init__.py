@@ -12,6 +12,8 @@ from numeric.comparison.mechanisms.finite_step_covariance import finite_step_cov
 from numeric.comparison.mechanisms.joint_stationary_density import joint_stationary_density
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
+from numeric.comparison.mechanisms.modified_loss import modified_loss
+from numeric.comparison.mechanisms.scale_equilibrium import scale_equilibrium
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
 from numeric.comparison.verdict import Verdict
@@ -27,5 +29,7 @@ CHECKS: dict[str, Check] = {
     "joint_stationary_density": joint_stationary_density,
     "weight_decay": weight_decay,
     "finite_step_covariance": finite_step_covariance,
+    "scale_equilibrium": scale_equilibrium,
+    "modified_loss": modified_loss,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""

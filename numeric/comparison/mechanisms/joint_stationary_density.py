@@ -87,7 +87,7 @@ def joint_stationary_density(functions: Any, runs: Sequence[Runs], data: Mapping
 
 def _problem(run: Runs, data: Mapping[str, Tensor] | None) -> tuple[Tensor, Tensor, float]:
     """Targets (d,) of the coefficients, Gram matrix (d, d), and the label noise that one sample a step would have."""
-    x, y = regression_of(run, data)
+    x, y = regression_of(functions, MECHANISM, run, data)
     gram = x.T @ x / len(x)
     if float(torch.linalg.cond(gram)) > 1e6:
         raise CheckError("the features are linearly dependent: w is not determined by the targets")

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric import losses
 from numeric.errors import CheckError
 from numeric.linear_readout import coordinate_model, has_readout, readout_matrix
 from numeric.training.configuration import tensors_record
+from numeric.training.program import Loss
 from numeric.training.runs import Runs
 
 
@@ -111,6 +113,14 @@ def regression_of(functions: Any, mechanism: str, runs: Runs, data: Mapping[str,
     if len(matrix) != x.shape[1]:
         raise CheckError(f"the readout gives {len(matrix)} coefficients and x has {x.shape[1]} columns")
     return x @ matrix, y
+
+
+def loss_of(runs: Runs) -> Loss:
+    """The per-sample loss that the run was trained on. CheckError when it is none of numeric.losses."""
+    module, _, name = runs.config["loss"].rpartition(".")
+    if module != losses.__name__ or not hasattr(losses, name):
+        raise CheckError(f"the check evaluates the loss itself, and {runs.config['loss']} is none of numeric.losses")
+    return getattr(losses, name)
 
 
 def formula(functions: Any, name: str) -> Any:
