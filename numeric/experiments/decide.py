@@ -14,12 +14,13 @@ from numeric.comparison.check import Checkable, check
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError, DataError, DivergedError, SizeError
-from numeric.experiments import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from numeric.experiments import discrete_noether, label_noise, mirror, noise_equilibrium, stationary_density, weight_decay
 from numeric.experiments.experiment import Experiment
 from numeric.files import make_folder
 
 EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "discrete_noether": discrete_noether.run,
+    "noise_equilibrium": noise_equilibrium.run,
     "mirror": mirror.run,
     "label_noise": label_noise.run,
     "stationary_density": stationary_density.run,
@@ -27,7 +28,7 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = ("discrete_noether", "stationary_density")
+WITHOUT_DATA = ("discrete_noether", "noise_equilibrium", "stationary_density")
 """Mechanisms whose experiments can make their own data."""
 
 

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from symtheory.errors import CalculusError, CodegenError, DerivationError
-from symtheory.predictions import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from symtheory.predictions import (
+    discrete_noether,
+    label_noise,
+    mirror,
+    noise_equilibrium,
+    stationary_density,
+    weight_decay,
+)
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.subject import Subject
 
@@ -14,6 +21,7 @@ Derivation = Callable[[Subject], Prediction]
 
 MECHANISMS: dict[str, Derivation] = {
     discrete_noether.MECHANISM: discrete_noether.derive,
+    noise_equilibrium.MECHANISM: noise_equilibrium.derive,
     mirror.MECHANISM: mirror.derive,
     label_noise.MECHANISM: label_noise.derive,
     stationary_density.MECHANISM: stationary_density.derive,

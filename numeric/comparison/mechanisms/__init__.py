@@ -10,6 +10,7 @@ from torch import Tensor
 from numeric.comparison.mechanisms.discrete_noether import discrete_noether
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
+from numeric.comparison.mechanisms.noise_equilibrium import noise_equilibrium
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
 from numeric.comparison.verdict import Verdict
@@ -19,6 +20,7 @@ Check = Callable[[Any, Sequence[Runs], Mapping[str, Tensor] | None], Verdict]
 
 CHECKS: dict[str, Check] = {
     "discrete_noether": discrete_noether,
+    "noise_equilibrium": noise_equilibrium,
     "mirror": mirror,
     "label_noise": label_noise,
     "stationary_density": stationary_density,

@@ -1,0 +1,134 @@
+"""Torch source of the noise equilibrium from given gradients: drift, equilibrium gauge, velocity and rates.
+
+Everything is linear algebra on the fields X_a(θ) = A_a θ of the symmetric generators. Gradients of a function that the
+group leaves alone move as g(t) = exp(−tA) g when the point moves as θ(t) = exp(tA) θ, so the stationary gauge is the
+minimum of t ↦ η² E‖g(t)‖² + (1 − (1 − ηλ)²) ‖θ(t)‖², which is convex along every generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from symtheory.codegen.layout import INDENT
+from symtheory.codegen.statements import function_source, point_entry
+from symtheory.graph.shapes import Shape
+from symtheory.predictions.noise_equilibrium_names import (
+    CHARGES,
+    DRIFT,
+    FIELDS,
+    GRAMS,
+    MECHANISM,
+    MOVE,
+    RATES,
+    SOURCE,
+    VECTOR,
+    VELOCITY,
+)
+
+NEWTON_STEPS = 40
+"""Of at most length one in the generators' coordinates; the last few converge quadratically."""
+
+RANK = 1e-10
+"""Eigenvalues below this part of the largest belong to generators that do not move the point."""
+
+SETTINGS = ("eta: step, a number.", "weight_decay: λ, a number.")
+
+
+def common_sources(parameters: Mapping[str, Shape], rank: int) -> dict[str, str]:
+    """Function name → source, for functions that only use ``fields``, ``vector`` and ``move``.
+
+    rank: number of axes of the coordinates on which the group acts one by one; 0 where it acts on whole arrays. The
+    axis of the samples of a gradient stands before these.
+    """
+    point = point_entry(parameters)
+    gradients = "gradients: gradients of single samples, the keys of point, an axis of samples before each shape."
+    arguments = "point: dict[str, Tensor], gradients: dict[str, Tensor]"
+    steps = f"{arguments}, eta: float, weight_decay: float"
+    entries = [point, gradients, *SETTINGS]
+    axes = "coordinates, " if rank else ""
+
+    def text(name: str, signature: str, summary: str, returns: str, lines: str, returned: str = "Tensor") -> str:
+        body = [INDENT + line if line else "" for line in lines.strip("\n").splitlines()]
+        given = entries if "eta" in signature else entries[:1]
+        return function_source(f"{name}({signature})", summary, given, returns, body, SOURCE, returned)
+
+    return {
+        CHARGES: text(
+            CHARGES,
+            "point: dict[str, Tensor]",
+            "⟨θ, A_a θ⟩ for every generator; of a gradient, ⟨g, A_a g⟩.",
+            f"tensor (*batch, {axes}generators).",
+            f"""
+theta = {VECTOR}(point)
+return ({FIELDS}(point) * theta.unsqueeze(-2)).sum(-1)
+""",
+        ),
+        DRIFT: text(
+            DRIFT,
+            steps,
+            "Mean change of the charges in one step: η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, A_a θ⟩; zero in equilibrium.",
+            f"tensor (*batch, {axes}generators).",
+            f"""
+decay = 1 - (1 - eta * weight_decay) ** 2
+noise = {CHARGES}(gradients).mean({-2 - rank})
+return eta**2 * noise - decay * {CHARGES}(point)
+""",
+        ),
+        GRAMS: text(
+            GRAMS,
+            steps,
+            "Gram matrices of the generators: η² E⟨A_a g, A_b g⟩ + (1 − (1 − ηλ)²) ⟨A_a θ, A_b θ⟩, and ⟨A_a θ, A_b θ⟩.",
+            f"two tensors (*batch, {axes}generators, generators).",
+            f"""
+decay = 1 - (1 - eta * weight_decay) ** 2
+fields, noise = {FIELDS}(point), {FIELDS}(gradients)
+gram = fields @ fields.mT
+return eta**2 * (noise @ noise.mT).mean({-3 - rank}) + decay * gram, gram
+""",
+            "tuple[Tensor, Tensor]",
+        ),
+        VELOCITY: text(
+            VELOCITY,
+            steps,
+            "Mean change in one step of the generators' coordinates t, θ = exp(Σ t_a A_a) θ₀, at t = 0.",
+            f"tensor (*batch, {axes}generators).",
+            f"""
+_, gram = {GRAMS}(point, gradients, eta, weight_decay)
+drift = {DRIFT}(point, gradients, eta, weight_decay)
+inverse = torch.linalg.pinv(gram, rtol={RANK}, hermitian=True)
+return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
+""",
+        ),
+        MECHANISM: text(
+            MECHANISM,
+            f"{arguments}, eta: float = 1.0, weight_decay: float = 0.0",
+            "The point of the orbit where the charges are stationary, by Newton's method on the group.",
+            "dict with the keys and shapes of point.",
+            f"""
+for _ in range({NEWTON_STEPS}):
+    noise, _ = {GRAMS}(point, gradients, eta, weight_decay)
+    drift = {DRIFT}(point, gradients, eta, weight_decay)
+    inverse = torch.linalg.pinv(noise, rtol={RANK}, hermitian=True)
+    step = (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
+    step = step / step.norm(dim=-1, keepdim=True).clamp(min=1.0)
+    point = {MOVE}(point, step)
+    gradients = {MOVE}(gradients, -step.unsqueeze({-2 - rank}))
+return point
+""",
+            "dict[str, Tensor]",
+        ),
+        RATES: text(
+            RATES,
+            steps,
+            "Rates per step at which deviations from the equilibrium decay, ascending; 0 where a generator moves nothing.",
+            f"tensor (*batch, {axes}generators).",
+            f"""
+noise, gram = {GRAMS}(point, gradients, eta, weight_decay)
+values, vectors = torch.linalg.eigh(gram)
+moving = values > {RANK} * values[..., -1:]
+scales = torch.where(moving, values, 1.0).rsqrt() * moving
+root = vectors * scales.unsqueeze(-2)
+return torch.linalg.eigvalsh(root.mT @ noise @ root)
+""",
+        ),
+    }
