@@ -7,7 +7,7 @@ vanishes in equilibrium. Gradients of a loss of the predictor move along an orbi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import sympy as sp
@@ -24,6 +24,7 @@ from symtheory.predictions.subject import Subject
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.edge_group import EdgeGroup
 from symtheory.symmetry.factor import Factor
+from symtheory.symmetry.group import SymmetryGroup
 from symtheory.symmetry.rescaling import Rescaling
 from symtheory.symmetry.translation import Translation
 
@@ -37,7 +38,8 @@ NOTES = (
     "E: mean over the noise of one step; eta²·(…) less the left side is the mean change of the charge in it",
     "the equilibrium is the point of its orbit where eta² E|g|² + (1 − (1 − eta·lambda)²)|theta|² is least; without "
     "decay, where the gradient's second moment has the least trace; unique up to rotations where it exists",
-    "rates per step: generalized eigenvalues of eta² E⟨A_a g, A_b g⟩ against ⟨A_a theta, A_b theta⟩, A the generators",
+    "rates per step: generalized eigenvalues of eta² E⟨A_a g, A_b g⟩ against ⟨A_a theta, A_b theta⟩ of the symmetric "
+    "generators, the parts of A_a theta along rotations and shifts left out; with decay, 1 − (1 − eta·lambda)² more",
 )
 ORDER = "leading order in eta; the balance itself is exact for the mean of gᵀAg"
 OBSERVABLE = "charges of independent replicas along training, started off balance"
@@ -53,12 +55,13 @@ def derive(subject: Subject) -> Prediction:
     factors = [factor for factor in group if isinstance(factor, EdgeGroup | Rescaling) and _is_indefinite(factor)]
     if factors:
         relations = balance_of_arrays(factors, graph) + normal_inputs(factors, graph)
-        return _prediction(subject, relations, ArrayAction(factors, graph.parameters, subject.name), 0)
+        return _prediction(subject, relations, ArrayAction(factors, _rigid(group, factors), graph.parameters, subject.name), 0)
     for factor in group:
         matrices = _indefinite_matrices(factor) if isinstance(factor, CoordinatewiseGroup) else []
         if isinstance(factor, CoordinatewiseGroup) and matrices:
             relations = balance_of_coordinates(subject.coordinate, matrices)
-            action = CoordinateAction(factor, matrices, graph.parameters)
+            turns = [matrix for matrix in factor.matrices if matrix.is_anti_symmetric()]
+            action = CoordinateAction(factor, [*matrices, *turns], graph.parameters)
             return _prediction(subject, relations, action, len(next(iter(factor.shapes.values()))))
     raise DerivationError(_why_not(subject))
 
@@ -94,6 +97,13 @@ def _is_indefinite(factor: Factor) -> bool:
     if isinstance(factor, EdgeGroup):
         return factor.has_charge
     return isinstance(factor, Rescaling) and len({sp.sign(site.exponent) for site in factor.sites}) > 1
+
+
+def _rigid(group: SymmetryGroup, balanced: Sequence[Factor]) -> list[EdgeGroup | Translation]:
+    """Rotations and shifts of parameters by themselves: gradients stay orthogonal to them, so they bend the path."""
+    turns = [factor for factor in group if isinstance(factor, EdgeGroup) and factor not in balanced]
+    shifts = [factor for factor in group if isinstance(factor, Translation) and factor.has_charge]
+    return [*turns, *shifts]
 
 
 def _indefinite_matrices(factor: CoordinatewiseGroup) -> list[sp.ImmutableMatrix]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import sympy as sp
@@ -11,75 +11,101 @@ from symtheory.codegen.layout import INDENT, fold_statement
 from symtheory.codegen.site_source import split_sizes, times_matrix, times_numbers
 from symtheory.codegen.statements import Statements, function_source, point_entry, point_tensors
 from symtheory.graph.shapes import Shape, torch_size
-from symtheory.predictions.noise_equilibrium_names import FIELDS, MECHANISM, MOVE, SOURCE, VECTOR
+from symtheory.predictions.noise_equilibrium_names import FIELDS, MECHANISM, MOVE, SIGNS, SOURCE, VECTOR
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
-from symtheory.symmetry.edge_group import EdgeGroup
+from symtheory.symmetry.edge_group import FIXING_ONES, EdgeGroup
 from symtheory.symmetry.rescaling import Rescaling
 from symtheory.symmetry.site import Site
+from symtheory.symmetry.translation import Translation
 
-BASIS, FIELD, SYMMETRIC = (f"{MECHANISM}_{part}" for part in ("basis", "field", "symmetric"))
+BASIS, FIELD, MATRICES, SHIFTS = (f"{MECHANISM}_{part}" for part in ("basis", "field", "matrices", "shifts"))
 
 ArrayFactor = EdgeGroup | Rescaling
 
 
 class ArrayAction:
-    """Of changes of basis and rescalings of whole arrays. Coordinates t: the entries on and above the diagonal of a
-    symmetric matrix for a change of basis, one logarithm for each rescaling, factor after factor, copies in between.
+    """Of changes of basis, rescalings and shifts of whole arrays.
+
+    Coordinates t of a move: first those of symmetric generators (the entries on and above the diagonal of a symmetric
+    matrix, one logarithm for each rescaling), then those of rotations, then shifts; each factor after factor.
+    symmetric: factors whose charges are balanced; rigid: groups of rotations, and shifts of parameters by themselves,
+    along which gradients have no part and noise has no effect.
     """
 
-    def __init__(self, factors: Sequence[ArrayFactor], parameters: Mapping[str, Shape], owner: str) -> None:
-        self.factors, self.parameters, self.owner = tuple(factors), parameters, owner
-        moved = {site.parameter for factor in factors for site in factor.sites}
-        self.moved = {name: shape for name, shape in parameters.items() if name in moved}
+    def __init__(
+        self,
+        symmetric: Sequence[ArrayFactor],
+        rigid: Sequence[EdgeGroup | Translation],
+        parameters: Mapping[str, Shape],
+        owner: str,
+    ) -> None:
+        self.linear = (*symmetric, *(factor for factor in rigid if isinstance(factor, EdgeGroup)))
+        self.shifts = tuple(factor for factor in rigid if isinstance(factor, Translation))
+        self.symmetric, self.parameters, self.owner = tuple(symmetric), parameters, owner
+        touched = {site.parameter for factor in self.linear for site in factor.sites}
+        touched |= {name for factor in self.shifts for name in factor.multiples or {}}
+        self.moved = {name: shape for name, shape in parameters.items() if name in touched}
 
     @property
     def names(self) -> tuple[str, ...]:
-        symmetric = (SYMMETRIC,) if any(isinstance(factor, EdgeGroup) for factor in self.factors) else ()
-        return (VECTOR, BASIS, FIELD, *symmetric, FIELDS, MOVE)
+        return tuple(self._texts())
 
     def sources(self) -> dict[str, str]:
         """Function name → source. Raises ``CodegenError`` where a symbolic size cannot be read off the tensors."""
-        texts = {VECTOR: self._vector(), BASIS: self._basis(), FIELD: self._field(), SYMMETRIC: _symmetric()}
-        texts |= {FIELDS: self._fields(), MOVE: self._move()}
-        return {name: texts[name] for name in self.names}
+        return {name: make() for name, make in self._texts().items()}
+
+    def _texts(self) -> dict[str, Callable[[], str]]:
+        texts: dict[str, Callable[[], str]] = {VECTOR: self._vector, BASIS: self._basis, FIELD: self._field}
+        if any(isinstance(factor, EdgeGroup) for factor in self.linear):
+            texts[MATRICES] = _matrices
+        if self.shifts:
+            texts[SHIFTS] = self._shifts
+        return texts | {SIGNS: self._signs, FIELDS: self._fields, MOVE: self._move}
 
     def _vector(self) -> str:
         body = Statements(("point",))
         flat = [_flattened(body.read(name), len(shape)) for name, shape in self.moved.items()]
         body.lines += fold_statement("return ", f"torch.cat([{', '.join(flat)}], -1)")
-        return self._text(
-            f"{VECTOR}(point: dict[str, Tensor])", "The entries that the group moves, as one vector.", body, "(*batch, D)"
-        )
+        signature = f"{VECTOR}(point: dict[str, Tensor])"
+        return self._text(signature, "The entries that the group moves, as one vector.", body, "(*batch, D)")
 
     def _basis(self) -> str:
-        sizes = {
-            symbol
-            for factor in self.factors
-            for size in _element_sizes(factor)
-            for symbol in sp.sympify(size).free_symbols
-        }
+        sizes = {symbol for factor in self.linear for size in _element_sizes(factor) for symbol in size.free_symbols}
         body = Statements(("point",), sorted(sizes, key=str))
         body.read_sizes(sizes, point_tensors(self.parameters), self.owner)
         like = body.read(next(iter(self.moved)))
-        blocks, widths, entries = [], [], {}
-        for place, factor in enumerate(self.factors):
+        places = f"dtype={like}.dtype, device={like}.device"
+        blocks: dict[str, list[str]] = {"symmetric": [], "turns": []}
+        shapes = {}
+        for factor in self.linear:
             copies = [torch_size(size) for size in factor.copies]
-            count = " * ".join(copies) or "1"
-            block = f"torch.eye({count}, dtype={like}.dtype, device={like}.device)"
-            shape = copies
+            unit = f"torch.eye({' * '.join(copies) or '1'}, {places})"
+            shapes[factor.name] = copies
+            none = f"torch.zeros(0, {' * '.join(copies) or '1'}, {places})"
+            found = {"symmetric": unit, "turns": none}
             if isinstance(factor, EdgeGroup):
                 h = torch_size(factor.size)
-                symmetric = f"{SYMMETRIC}({h}, {like})"
-                block = f"torch.kron({block}, {symmetric})" if copies else symmetric
-                shape = [*copies, h, h]
-            blocks.append(body.assign(body.names.unique("block"), block))
-            widths.append(f"{blocks[-1]}.shape[1]")
-            entries[factor.name] = f"parts[{place}].reshape({', '.join(['-1', *shape])})"
-        body.assign("parts", f"torch.block_diag({', '.join(blocks)}).split([{', '.join(widths)}], 1)")
+                shapes[factor.name] = [*copies, h, h]
+                fixed = factor.algebra == FIXING_ONES
+                turns = f"{MATRICES}({h}, {like}, -1.0, {fixed})"
+                found["turns"] = f"torch.kron({unit}, {turns})" if copies else turns
+                symmetric = f"{MATRICES}({h}, {like}, 1.0, {fixed})"
+                found["symmetric"] = f"torch.kron({unit}, {symmetric})" if copies else symmetric
+                if factor not in self.symmetric:
+                    found["symmetric"] += "[:0]"
+            for kind, source in found.items():
+                blocks[kind].append(body.assign(body.names.unique(kind), source))
+        widths = ", ".join(f"{block}.shape[1]" for block in blocks["turns"])
+        for kind, names in blocks.items():
+            body.assign(f"all_{kind}", f"torch.block_diag({', '.join(names)}).split([{widths}], 1)")
+        entries = {
+            name: f"torch.cat([all_symmetric[{place}], all_turns[{place}]]).reshape({', '.join(['-1', *shape])})"
+            for place, (name, shape) in enumerate(shapes.items())
+        }
         body.return_entries(entries)
         return function_source(
             f"{BASIS}(point: dict[str, Tensor])",
-            "A basis of the symmetric elements of the Lie algebra, the generators.",
+            "A basis of the Lie algebra: the symmetric generators, then the rotations.",
             [point_entry(self.parameters)],
             f"dict with {', '.join(self._keys)}, generators along the first axis.",
             body.lines,
@@ -89,44 +115,99 @@ class ArrayAction:
     def _field(self) -> str:
         """The infinitesimal action, linear in the point and in the element."""
         body = Statements(("point", "a"))
-        terms: dict[str, list[str]] = {name: [] for name in self.moved}
-        for factor in self.factors:
+        terms: dict[str, list[str]] = {}
+        for factor in self.linear:
             name = body.assign(body.names.unique(f"a_{factor.name}"), f'a["{factor.name}"]')
             negative = ""
             if any(site.exponent < 0 for site in factor.sites):
                 negative = body.assign(body.names.unique(f"minus_{factor.name}"), f"-{name}")
             for site in factor.sites:
-                terms[site.parameter].append(_change(site, body.read(site.parameter), name, negative))
+                change = _change(site, body.read(site.parameter), name, negative)
+                terms.setdefault(site.parameter, []).append(change)
         body.return_entries({name: " + ".join(parts) for name, parts in terms.items()})
         return function_source(
             f"{FIELD}(point: dict[str, Tensor], a: dict[str, Tensor])",
             "The infinitesimal change of the point under an element of the Lie algebra; batch axes broadcast.",
             [point_entry(self.parameters), f"a: dict with {', '.join(self._keys)}, as in {BASIS}."],
-            "dict with the parameters that the group moves.",
+            "dict with the parameters that the group moves linearly.",
             body.lines,
             SOURCE,
         )
 
+    def _shifts(self) -> str:
+        """Constant fields; a shift's own coordinates are the entries of its leaf."""
+        body = Statements(("point",))
+        blocks = []
+        for factor in self.shifts:
+            name = body.read(factor.parameter)
+            axes = range(-len(factor.leaf.shape), 0)
+            sizes = [f"{name}.shape[{axis}]" if axis not in _summed(factor) else "1" for axis in axes]
+            count = " * ".join(size for size in sizes if size != "1") or "1"
+            unit = f"torch.eye({count}, dtype={name}.dtype, device={name}.device)"
+            t = body.assign(body.names.unique("t"), f"{unit}.reshape({', '.join(['-1', *sizes])})")
+            blocks.append(self._stacked(body, {key: _times(c, t) for key, c in (factor.multiples or {}).items()}, t))
+        body.lines += fold_statement("return ", f"torch.cat([{', '.join(blocks)}], -2)")
+        signature = f"{SHIFTS}(point: dict[str, Tensor])"
+        return self._text(signature, "The vector fields of all shifts.", body, "(*batch, shifts, D)")
+
+    def _stacked(self, body: Statements, changes: Mapping[str, str], counted: str) -> str:
+        """Source of fields as rows; changes: parameter → (*batch or none, generators, *shape), 0 for the others."""
+        parts = []
+        for name, shape in self.moved.items():
+            wide = f'point["{name}"].unsqueeze({-1 - len(shape)})'
+            change = f"{changes[name]} + torch.zeros_like({wide})" if name in changes else ""
+            nothing = f"torch.zeros_like({wide}).expand(*{wide}.shape[:{-1 - len(shape)}], {counted}.shape[0]"
+            source = f"({change})" if change else f"{nothing}, *{wide}.shape[{-len(shape)}:])" if shape else f"{nothing})"
+            parts.append(body.assign(body.names.unique(f"along_{name}"), _flattened(source, len(shape))))
+        return body.assign(body.names.unique("rows"), f"torch.cat([{', '.join(parts)}], -1)")
+
+    def _signs(self) -> str:
+        body = Statements(("point",))
+        body.assign("basis", f"{BASIS}(point)")
+        key = self.linear[0].name
+        body.assign("first", f'basis["{key}"]')
+        symmetric = [f'basis["{factor.name}"]' for factor in self.symmetric]
+        # A generator is symmetric where its element is: rotations have antisymmetric ones, and numbers are symmetric.
+        body.lines += [f"{INDENT}signs = torch.zeros(first.shape[0], dtype=first.dtype, device=first.device)"]
+        for factor in self.linear:
+            element = f'basis["{factor.name}"]'
+            if isinstance(factor, EdgeGroup):
+                body.lines += fold_statement("signs = ", f"signs - ({element} * {element}.mT).flatten(1).sum(1).sign()")
+            else:
+                body.lines += fold_statement("signs = ", f"signs - {element}.reshape(len(first), -1).square().sum(1).sign()")
+        del symmetric
+        shifts = f"{SHIFTS}(point).shape[-2]" if self.shifts else "0"
+        body.lines += fold_statement("return ", f"torch.nn.functional.pad(signs, (0, {shifts}))")
+        return self._text(
+            f"{SIGNS}(point: dict[str, Tensor])",
+            "Factor of the coordinates with which a gradient moves along: −1 for symmetric generators, 1 for rotations, 0 "
+            "for shifts.",
+            body,
+            "(generators)",
+        )
+
     def _fields(self) -> str:
+        body = Statements(("point",))
         wide = {name: f'point["{name}"].unsqueeze({-1 - len(shape)})' for name, shape in self.moved.items()}
         entries = ", ".join(f'"{name}": {source}' for name, source in wide.items())
-        body = Statements(("point",))
-        body.assign("wide", f"{{{entries}}}")
-        body.lines.append(f"{INDENT}return {VECTOR}({FIELD}(wide, {BASIS}(point)))")
-        return self._text(
-            f"{FIELDS}(point: dict[str, Tensor])",
-            "The vector fields A_a θ of all generators.",
-            body,
-            "(*batch, generators, D)",
-        )
+        body.assign("basis", f"{BASIS}(point)")
+        body.assign("change", f"{FIELD}({{{entries}}}, basis)")
+        touched = {site.parameter for factor in self.linear for site in factor.sites}
+        changes = {name: f'change["{name}"]' for name in self.moved if name in touched}
+        rows = self._stacked(body, changes, f'basis["{self.linear[0].name}"]')
+        if self.shifts:
+            rows = f"torch.cat([{rows}, {SHIFTS}(point)], -2)"
+        body.lines += fold_statement("return ", rows)
+        signature = f"{FIELDS}(point: dict[str, Tensor])"
+        return self._text(signature, "The vector fields of all generators.", body, "(*batch, generators, D)")
 
     def _move(self) -> str:
         body = Statements(("point", "t"))
         body.assign("basis", f"{BASIS}(point)")
-        for factor in self.factors:
-            a = body.assign(
-                body.names.unique(f"a_{factor.name}"), f'torch.tensordot(t, basis["{factor.name}"], 1)'
-            )
+        body.assign("count", f'basis["{self.linear[0].name}"].shape[0]')
+        for factor in self.linear:
+            tensor = f'torch.tensordot(t[..., :count], basis["{factor.name}"], 1)'
+            a = body.assign(body.names.unique(f"a_{factor.name}"), tensor)
             is_matrix = isinstance(factor, EdgeGroup)
             exponential = "torch.linalg.matrix_exp" if is_matrix else "torch.exp"
             g = body.assign(body.names.unique(f"g_{factor.name}"), f"{exponential}({a})")
@@ -137,11 +218,22 @@ class ArrayAction:
                 variable = body.read(site.parameter)
                 moved = times_matrix(site, variable, g, inverse) if is_matrix else times_numbers(site, variable, g)
                 body.assign(variable, moved)
+        start = "count"
+        for factor in self.shifts:
+            leaf = body.read(factor.parameter)
+            axes = range(-len(factor.leaf.shape), 0)
+            sizes = [f"{leaf}.shape[{axis}]" if axis not in _summed(factor) else "1" for axis in axes]
+            stop = body.assign(body.names.unique("stop"), " + ".join([start, " * ".join(sizes) or "1"]))
+            shift = f"t[..., {start}:{stop}].unflatten(-1, ({', '.join(sizes)},))" if sizes else f"t[..., {start}]"
+            shift = body.assign(body.names.unique("shift"), shift)
+            for name, multiple in (factor.multiples or {}).items():
+                body.assign(body.read(name), f"{body.read(name)} + {_times(multiple, shift)}")
+            start = stop
         entries = ", ".join(f'"{name}": {body.parameters[name]}' for name in self.moved)
         body.lines += fold_statement("return ", f"{{**point, {entries}}}")
         return function_source(
             f"{MOVE}(point: dict[str, Tensor], t: Tensor)",
-            "The point moved along its orbit by exp(Σ t_a A_a); a gradient moves along with −t.",
+            f"The point moved along its orbit by exp(Σ t_a A_a); a gradient moves along with {SIGNS} times t.",
             [point_entry(self.parameters), "t: tensor (*batch, generators), 0 moves nothing."],
             "dict with the keys and shapes of point.",
             body.lines,
@@ -150,7 +242,7 @@ class ArrayAction:
 
     @property
     def _keys(self) -> list[str]:
-        return [f'"{factor.name}"' for factor in self.factors]
+        return [f'"{factor.name}"' for factor in self.linear]
 
     def _text(self, signature: str, summary: str, body: Statements, shape: str) -> str:
         entries = [point_entry(self.parameters)]
@@ -167,7 +259,7 @@ class CoordinateAction:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return VECTOR, FIELDS, MOVE
+        return VECTOR, FIELDS, MOVE, SIGNS
 
     def sources(self) -> dict[str, str]:
         """Function name → source; D is the number of parameters of one coordinate."""
@@ -176,6 +268,7 @@ class CoordinateAction:
         stacked = ", ".join(f'point["{name}"]' for name in self.coordinates)
         moved = ", ".join(f'"{name}": moved[{place}]' for place, name in enumerate(self.coordinates))
         generators, argument = "coordinates, generators", "point: dict[str, Tensor]"
+        signs = [-1.0 if matrix.is_symmetric() else 1.0 for matrix in self.matrices]
         return {
             VECTOR: self._text(
                 f"{VECTOR}({argument})",
@@ -193,9 +286,18 @@ class CoordinateAction:
                 ],
                 f"tensor (*batch, {generators}, D).",
             ),
+            SIGNS: self._text(
+                f"{SIGNS}({argument})",
+                "Factor of the coordinates with which a gradient moves along: −1 for symmetric generators, 1 for rotations.",
+                [
+                    ("theta =", f'point["{self.coordinates[0]}"]'),
+                    ("return", f"torch.tensor({signs}, dtype=theta.dtype, device=theta.device)"),
+                ],
+                "tensor (generators).",
+            ),
             MOVE: self._text(
                 f"{MOVE}({argument}, t: Tensor)",
-                "The point moved along its orbit by exp(Σ t_a A_a); a gradient moves along with −t.",
+                "The point moved along its orbit by exp(Σ t_a A_a); a gradient moves along with the signs times t.",
                 [
                     ("theta =", f"{VECTOR}(point)"),
                     ("generators =", constant),
@@ -224,7 +326,7 @@ class CoordinateAction:
 
 
 def _element_sizes(factor: ArrayFactor) -> list[sp.Expr]:
-    return [*factor.copies, *([factor.size] if isinstance(factor, EdgeGroup) else [])]
+    return [sp.sympify(size) for size in (*factor.copies, *([factor.size] if isinstance(factor, EdgeGroup) else []))]
 
 
 def _flattened(tensor: str, rank: int) -> str:
@@ -241,18 +343,36 @@ def _change(site: Site, tensor: str, element: str, negative: str) -> str:
     return once if size == 1 else f"{int(size) if size.is_Integer else float(size)} * ({once})"
 
 
-def _symmetric() -> str:
+def _summed(factor: Translation) -> tuple[int, ...]:
+    """The axes, counted from the end, along which a shift is the same."""
+    return tuple(axis - len(factor.leaf.shape) for axis in factor.summed_axes)
+
+
+def _times(multiple: sp.Expr, source: str) -> str:
+    return source if multiple == 1 else f"{float(multiple)} * {source}"
+
+
+def _matrices() -> str:
     lines = [
-        "rows, columns = torch.triu_indices(size, size, device=like.device)",
+        "rows, columns = torch.triu_indices(size, size, 0 if sign > 0 else 1, device=like.device)",
         "unit = torch.eye(size, dtype=like.dtype, device=like.device)",
         "products = unit[rows].unsqueeze(-1) * unit[columns].unsqueeze(-2)",
-        "return ((products + products.mT) / 2).flatten(1)",
+        "found = (products + sign * products.mT) / 2",
+        "if fixing_ones:",
+        f"{INDENT}projection = unit - 1 / size",
+        f"{INDENT}found = projection @ found @ projection",
+        "return found.flatten(1)",
     ]
     return function_source(
-        f"{SYMMETRIC}(size: int, like: Tensor)",
-        "A basis of the symmetric matrices: ⟨S, B_ij⟩ is the entry S_ij.",
-        ["size: rows of a matrix.", "like: tensor whose dtype and device are taken."],
-        "tensor (size (size + 1) / 2, size²).",
+        f"{MATRICES}(size: int, like: Tensor, sign: float, fixing_ones: bool)",
+        "A basis of the symmetric (sign 1) or antisymmetric (−1) matrices: ⟨S, B_ij⟩ is the entry S_ij of a symmetric S.",
+        [
+            "size: rows of a matrix.",
+            "like: tensor whose dtype and device are taken.",
+            "sign: 1.0 or −1.0.",
+            "fixing_ones: whether they map the ones vector to zero.",
+        ],
+        "tensor (matrices, size²).",
         [INDENT + line for line in lines],
         SOURCE,
         "Tensor",

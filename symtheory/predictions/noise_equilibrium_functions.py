@@ -20,6 +20,7 @@ from symtheory.predictions.noise_equilibrium_names import (
     MECHANISM,
     MOVE,
     RATES,
+    SIGNS,
     SOURCE,
     VECTOR,
     VELOCITY,
@@ -49,25 +50,27 @@ def common_sources(parameters: Mapping[str, Shape], rank: int) -> dict[str, str]
 
     def text(name: str, signature: str, summary: str, returns: str, lines: str, returned: str = "Tensor") -> str:
         body = [INDENT + line if line else "" for line in lines.strip("\n").splitlines()]
-        given = entries if "eta" in signature else entries[:1]
+        given = entries if "eta" in signature else entries[:2] if "gradients" in signature else entries[:1]
         return function_source(f"{name}({signature})", summary, given, returns, body, SOURCE, returned)
 
+    count = f"count = int(({SIGNS}(point) < 0).sum())"
     return {
         CHARGES: text(
             CHARGES,
             "point: dict[str, Tensor]",
-            "⟨θ, A_a θ⟩ for every generator; of a gradient, ⟨g, A_a g⟩.",
-            f"tensor (*batch, {axes}generators).",
+            "⟨θ, A_a θ⟩ for every symmetric generator; of a gradient, ⟨g, A_a g⟩.",
+            f"tensor (*batch, {axes}symmetric generators).",
             f"""
+{count}
 theta = {VECTOR}(point)
-return ({FIELDS}(point) * theta.unsqueeze(-2)).sum(-1)
+return ({FIELDS}(point)[..., :count, :] * theta.unsqueeze(-2)).sum(-1)
 """,
         ),
         DRIFT: text(
             DRIFT,
             steps,
             "Mean change of the charges in one step: η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, A_a θ⟩; zero in equilibrium.",
-            f"tensor (*batch, {axes}generators).",
+            f"tensor (*batch, {axes}symmetric generators).",
             f"""
 decay = 1 - (1 - eta * weight_decay) ** 2
 noise = {CHARGES}(gradients).mean({-2 - rank})
@@ -76,25 +79,26 @@ return eta**2 * noise - decay * {CHARGES}(point)
         ),
         GRAMS: text(
             GRAMS,
-            steps,
-            "Gram matrices of the generators: η² E⟨A_a g, A_b g⟩ + (1 − (1 − ηλ)²) ⟨A_a θ, A_b θ⟩, and ⟨A_a θ, A_b θ⟩.",
+            f"{arguments}",
+            "E⟨A_a g, A_b g⟩ of the symmetric generators, and ⟨A_a θ, A_b θ⟩ of all of them.",
             f"two tensors (*batch, {axes}generators, generators).",
             f"""
-decay = 1 - (1 - eta * weight_decay) ** 2
-fields, noise = {FIELDS}(point), {FIELDS}(gradients)
-gram = fields @ fields.mT
-return eta**2 * (noise @ noise.mT).mean({-3 - rank}) + decay * gram, gram
+{count}
+fields, noise = {FIELDS}(point), {FIELDS}(gradients)[..., :count, :]
+return (noise @ noise.mT).mean({-3 - rank}), fields @ fields.mT
 """,
             "tuple[Tensor, Tensor]",
         ),
         VELOCITY: text(
             VELOCITY,
             steps,
-            "Mean change in one step of the generators' coordinates t, θ = exp(Σ t_a A_a) θ₀, at t = 0.",
+            "Mean change in one step of the coordinates t, θ = exp(Σ t_a A_a) θ₀, at t = 0: it moves the charges by their "
+            "drift and is orthogonal to rotations and shifts, as gradients are.",
             f"tensor (*batch, {axes}generators).",
             f"""
-_, gram = {GRAMS}(point, gradients, eta, weight_decay)
+_, gram = {GRAMS}(point, gradients)
 drift = {DRIFT}(point, gradients, eta, weight_decay)
+drift = torch.nn.functional.pad(drift, (0, gram.shape[-1] - drift.shape[-1]))
 inverse = torch.linalg.pinv(gram, rtol={RANK}, hermitian=True)
 return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
 """,
@@ -102,15 +106,19 @@ return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
         MECHANISM: text(
             MECHANISM,
             f"{arguments}, eta: float = 1.0, weight_decay: float = 0.0",
-            "The point of the orbit where the charges are stationary, by Newton's method on the group.",
+            "The point of the orbit where the charges are stationary, up to rotations, by Newton's method on the group.",
             "dict with the keys and shapes of point.",
             f"""
+decay = 1 - (1 - eta * weight_decay) ** 2
 for _ in range({NEWTON_STEPS}):
-    noise, _ = {GRAMS}(point, gradients, eta, weight_decay)
+    noise, gram = {GRAMS}(point, gradients)
     drift = {DRIFT}(point, gradients, eta, weight_decay)
-    inverse = torch.linalg.pinv(noise, rtol={RANK}, hermitian=True)
+    count = drift.shape[-1]
+    curvature = eta**2 * noise + decay * gram[..., :count, :count]
+    inverse = torch.linalg.pinv(curvature, rtol={RANK}, hermitian=True)
     step = (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
     step = step / step.norm(dim=-1, keepdim=True).clamp(min=1.0)
+    step = torch.nn.functional.pad(step, (0, gram.shape[-1] - count))
     point = {MOVE}(point, step)
     gradients = {MOVE}(gradients, -step.unsqueeze({-2 - rank}))
 return point
@@ -120,15 +128,18 @@ return point
         RATES: text(
             RATES,
             steps,
-            "Rates per step at which deviations from the equilibrium decay, ascending; 0 where a generator moves nothing.",
-            f"tensor (*batch, {axes}generators).",
+            "Rates per step at which deviations from the equilibrium decay, ascending: generalized eigenvalues of the noise "
+            "against the generators' Gram matrix, rotations and shifts projected out; 0 and decay alone where a "
+            "generator moves nothing.",
+            f"tensor (*batch, {axes}symmetric generators).",
             f"""
-noise, gram = {GRAMS}(point, gradients, eta, weight_decay)
-values, vectors = torch.linalg.eigh(gram)
-moving = values > {RANK} * values[..., -1:]
-scales = torch.where(moving, values, 1.0).rsqrt() * moving
-root = vectors * scales.unsqueeze(-2)
-return torch.linalg.eigvalsh(root.mT @ noise @ root)
+decay = 1 - (1 - eta * weight_decay) ** 2
+noise, gram = {GRAMS}(point, gradients)
+count = noise.shape[-1]
+inverse = torch.linalg.pinv(gram, rtol={RANK}, hermitian=True)[..., :count, :count]
+values, vectors = torch.linalg.eigh(inverse)
+root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
+return eta**2 * torch.linalg.eigvalsh(root.mT @ noise @ root) + decay
 """,
         ),
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 MECHANISM = "noise_equilibrium"
 
-VECTOR, FIELDS, MOVE = (f"{MECHANISM}_{part}" for part in ("vector", "fields", "move"))
-"""A point as a vector, its symmetric vector fields, and the orbit: what a group tells."""
+VECTOR, FIELDS, MOVE, SIGNS = (f"{MECHANISM}_{part}" for part in ("vector", "fields", "move", "signs"))
+"""A point as a vector, the vector fields of the group, its orbits, and how gradients move along: what a group tells."""
 
 CHARGES, DRIFT, GRAMS = (f"{MECHANISM}_{part}" for part in ("charges", "drift", "grams"))
 VELOCITY, RATES = (f"{MECHANISM}_{part}" for part in ("velocity", "rates"))

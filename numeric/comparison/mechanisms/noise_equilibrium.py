@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from numeric.comparison.estimate import Estimate
+from numeric.comparison.free_directions import free_directions
 from numeric.comparison.label_noise_gradients import label_noise_gradients, predictions, predictor_gradients
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
@@ -33,9 +34,11 @@ from numeric.training.model import Model, Point, as_model
 from numeric.training.runs import Runs
 
 MECHANISM = "noise_equilibrium"
-RATIOS = LeadingOrder(z_threshold=3.0, largest_error=0.08)
+SETTLES = LeadingOrder(z_threshold=3.0, largest_error=0.08, degree=2)
+RELAXES = LeadingOrder(z_threshold=3.0, largest_error=0.08)
 RIVALS = Rivals(z_threshold=3.0)
 LATE = 0.5  # part of a run, from its end, over which time averages are taken
+END = 2  # lengths of a run after which the predicted path counts as arrived
 RELAXED = 0.9  # part of the way that the predicted path must have gone when that begins
 MOVED = 0.25  # largest change of the equilibrium itself during a run, over the way from the start to it
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
@@ -45,7 +48,8 @@ APART = 0.05  # least charge of the equilibrium over the squared norm, for balan
 
 CRITERION = (
     "measured/predicted of (1) the way that the charges have gone to their equilibrium, time averages over the last half "
-    f"of a run, and (2) the rate at which they go; errors over replicas: {RATIOS.criterion}. Inconclusive if the "
+    f"of a run, and (2) the rate at which they go; errors over replicas. (1) {SETTLES.criterion}; (2) {RELAXES.criterion}; "
+    "where there is a closed form, its squared ratios of norms as (1). Inconclusive if the "
     f"predicted path has gone less than {RELAXED:.0%} of the way by then, if the equilibrium itself moved by more than "
     f"{MOVED:.0%} of it, or if residuals reach {QUIET:g} of the label noise"
 )
@@ -71,7 +75,7 @@ class _Path:
 def noise_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
     """Charges of SGD with label noise relax to the derived equilibrium at the derived rate as η goes to zero.
 
-    Needs SGD with label noise on ½‖φ − y‖² at three or more step sizes, without momentum, from one start for all
+    Needs SGD with label noise on ½‖φ − y‖² at four or more step sizes, without momentum, from one start for all
     replicas where φ = y, with the observable "point"; data: the samples, and the constants of the model by name. The
     predicted path follows from the gradients of φ at the start, moved along the orbit. details, by η: parts of the way,
     what the assumptions came to, and "rivals": which forecast of the charge training supports, that of the noise
@@ -87,21 +91,21 @@ def noise_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, T
         return undecided(MECHANISM, CRITERION, reason, details, n)
     etas = [path.eta for path in paths]
     parts = {
-        "equilibrium": _judge(etas, [_gone(path) for path in paths], n),
-        "rate": _judge(etas, [time_stretch(path.steps, path.measured, path.predicted) for path in paths], n),
+        "equilibrium": _judge(SETTLES, etas, [_gone(path) for path in paths], n),
+        "rate": _judge(RELAXES, etas, [time_stretch(path.steps, path.measured, path.predicted) for path in paths], n),
     }
     if all(path.closed is not None for path in paths):
         closed = [replica_mean(path.closed) for path in paths if path.closed is not None]
-        parts["closed form"] = _judge(etas, closed, n)
+        parts["closed form"] = _judge(SETTLES, etas, closed, n)
     details["ratio"] = {name: part.details["ratio"] for name, part in parts.items()}
     details["ratio_error"] = {name: part.details["ratio_error"] for name, part in parts.items()}
     details["rivals"] = _rivals(paths)
     return combine(parts, CRITERION, details)
 
 
-def _judge(etas: list[float], ratios: Sequence[Estimate], n: int) -> Verdict:
+def _judge(law: LeadingOrder, etas: list[float], ratios: Sequence[Estimate], n: int) -> Verdict:
     values, errors = [ratio.value for ratio in ratios], [ratio.standard_error for ratio in ratios]
-    return RATIOS.judge(MECHANISM, etas, values, errors, n)
+    return law.judge(MECHANISM, etas, values, errors, n)
 
 
 def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Path:
@@ -118,8 +122,9 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     noise = label_noise_gradients(model, start, known, sigma, batch)
     charges = formula(functions, f"{MECHANISM}_charges")
     steps = [int(step) for step in runs.steps]
-    predicted = relaxation_path(functions, start, noise, eta, decay, steps).flatten(1)
-    target = charges(formula(functions, MECHANISM)(start, noise, eta, decay)).flatten()
+    # The path's end is the equilibrium in the frame of the start; the gauge itself is known up to rotations.
+    path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]]).flatten(1)
+    predicted, target = path[:-1], path[-1]
     measured = charges(observed_point(runs, "point")).flatten(2)
     first = charges(start).flatten()
     way = target - first
@@ -135,6 +140,7 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
         forecast=float(predicted[late].mean(0) @ target / target.square().sum()),
         conserved=float(first @ target / target.square().sum()),
         assumptions={
+            "free": free_directions(functions, start, noise),
             **_assumptions(functions, runs, model, known, target, way),
             "gone": float((predicted[late][0] - first) @ way / way.square().sum()),
             "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
@@ -230,6 +236,8 @@ def _correlation(left: Tensor, right: Tensor) -> float:
 
 
 def _unusable(paths: Sequence[_Path]) -> str:
+    if free := int(paths[0].assumptions["free"]):
+        return f"zero loss leaves {free} directions beside the orbit: noise moves the solution along them"
     for path in paths:
         if path.assumptions["gone"] < RELAXED:
             return f"at eta = {path.eta:.3g} the predicted path has gone {path.assumptions['gone']:.0%} of the way: train longer"
@@ -247,7 +255,7 @@ def _rivals(paths: Sequence[_Path]) -> dict[str, Any]:
     if charge < APART:
         return {"supported": None, "reason": f"the equilibrium's charge is {charge:.1%} of the norm: it is balance too"}
     positions = [replica_mean(path.position) for path in paths]
-    fit = _judge([path.eta for path in paths], positions, positions[0].n)
+    fit = _judge(SETTLES, [path.eta for path in paths], positions, positions[0].n)
     if fit.standard_error is None:
         return {"supported": None, "reason": fit.details["reason"]}
     measured = Estimate(fit.measured, fit.standard_error, positions[0].n)
