@@ -30,7 +30,7 @@ from symtheory.symmetry.translation import Translation
 
 ASSUMPTIONS = (
     Assumption("plain SGD step θ' = (1 − ηλ)θ − ηg: no momentum, no preconditioner", True),
-    Assumption("w = φ(θ) has settled, so that the noise in w is the same all along the orbit", True),
+    Assumption("training stays near one w = φ(θ), and what gives this w is one orbit of the group", True),
     Assumption("the step is small: gauge and w fluctuate little about their means", True),
     Assumption("label noise at zero residual: g = −σξ ∇φ, ξ independent of the inputs; or given gradients", True),
 )

@@ -164,20 +164,15 @@ class ArrayAction:
     def _signs(self) -> str:
         body = Statements(("point",))
         body.assign("basis", f"{BASIS}(point)")
-        key = self.linear[0].name
-        body.assign("first", f'basis["{key}"]')
-        symmetric = [f'basis["{factor.name}"]' for factor in self.symmetric]
-        # A generator is symmetric where its element is: rotations have antisymmetric ones, and numbers are symmetric.
-        body.lines += [f"{INDENT}signs = torch.zeros(first.shape[0], dtype=first.dtype, device=first.device)"]
+        terms = []
         for factor in self.linear:
             element = f'basis["{factor.name}"]'
-            if isinstance(factor, EdgeGroup):
-                body.lines += fold_statement("signs = ", f"signs - ({element} * {element}.mT).flatten(1).sum(1).sign()")
-            else:
-                body.lines += fold_statement("signs = ", f"signs - {element}.reshape(len(first), -1).square().sum(1).sign()")
-        del symmetric
+            # Tr(A²) is positive for a symmetric matrix and negative for an antisymmetric one.
+            square = f"({element} * {element}.mT)" if isinstance(factor, EdgeGroup) else f"{element}.square()"
+            terms.append(f"{square}.reshape({element}.shape[0], -1).sum(1)")
+        body.assign("squares", " + ".join(terms))
         shifts = f"{SHIFTS}(point).shape[-2]" if self.shifts else "0"
-        body.lines += fold_statement("return ", f"torch.nn.functional.pad(signs, (0, {shifts}))")
+        body.lines += fold_statement("return ", f"torch.nn.functional.pad(-squares.sign(), (0, {shifts}))")
         return self._text(
             f"{SIGNS}(point: dict[str, Tensor])",
             "Factor of the coordinates with which a gradient moves along: −1 for symmetric generators, 1 for rotations, 0 "

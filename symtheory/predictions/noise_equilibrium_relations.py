@@ -112,14 +112,37 @@ def _in_the_product(
     # Entries of E are independent, of variance σ²: E[EᵀE] and E[E Eᵀ] are multiples of the identity.
     alike = {_moment(right): rows * sp.Identity(columns), _moment(left): columns * sp.Identity(rows)}
     gain, loss = ((by.T * by).doit().subs(seen).subs(alike).doit() for by in (by_left, by_right))
-    # Along a symmetric S, ‖E H S‖² = n σ² ‖H S‖² and ‖Eᵀ G S‖² = m σ² ‖G S‖²; in balance the two are one number.
-    noise_along = sp.Symbol("c", positive=True)
-    rate = ETA**2 * SIGMA**2 * 2 * noise_along / (noise_along / rows + noise_along / columns)
+    first, second = _VALUES
     return Relations(
-        (*equations, equation(gain, loss), equation(sp.Symbol("rate"), sp.cancel(rate))),
-        (*notes, "rate: of every charge, without decay"),
+        (*equations, equation(gain, loss), equation(sp.Symbol("rate_ij"), isotropic_rate(rows, columns))),
+        (
+            *notes,
+            f"rate_ij: without decay, of the charge's entry i, j in the basis where {plain(left.T * left)} is diagonal; "
+            f"{first} and {second} are two eigenvalues of it, equal ones for i = j",
+        ),
         (Assumption("for the last two: independent label noise on every entry of W, all of them seen", True),),
     )
+
+
+_VALUES = sp.symbols("p_i p_j", positive=True)
+
+
+def isotropic_rate(rows: sp.Expr, columns: sp.Expr) -> sp.Expr:
+    """η² E⟨A g, A g⟩ over ⟨A θ, A θ⟩ for A = S on the entries i, j, its part along the rotation Ω of i and j left out.
+
+    In balance GᵀG = P = diag(p_i, p_j) and HᵀH = (m/n) P, for G with n rows and H with m. S moves (G, H) to (GS, −HS) and
+    Ω to (GΩ, HΩ); E‖E H S‖² = n σ² ‖H S‖² and E‖Eᵀ G S‖² = m σ² ‖G S‖².
+    """
+    left = sp.diag(*_VALUES)
+    right = columns / rows * left
+    symmetric, rotation = sp.Matrix([[0, 1], [1, 0]]), sp.Matrix([[0, 1], [-1, 0]])
+
+    def product(first: sp.Matrix, second: sp.Matrix, sign: int) -> sp.Expr:
+        return (first.T * left * second).trace() + sign * (first.T * right * second).trace()
+
+    own, across = product(symmetric, symmetric, 1), product(symmetric, rotation, -1)
+    noise = SIGMA**2 * (rows * (symmetric * right * symmetric).trace() + columns * (symmetric * left * symmetric).trace())
+    return sp.factor(ETA**2 * noise / (own - across**2 / product(rotation, rotation, 1)))
 
 
 def _in_gradients(factor: EdgeGroup | Rescaling) -> Relations:
