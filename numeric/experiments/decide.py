@@ -20,11 +20,11 @@ from numeric.files import make_folder
 
 EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "discrete_noether": discrete_noether.run,
-    "noise_equilibrium": noise_equilibrium.run,
     "mirror": mirror.run,
     "label_noise": label_noise.run,
     "stationary_density": stationary_density.run,
     "weight_decay": weight_decay.run,
+    "noise_equilibrium": noise_equilibrium.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 

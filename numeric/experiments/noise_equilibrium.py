@@ -42,11 +42,11 @@ class Plan:
     where there are no inputs; entries: about how many numbers the gradients of all samples may have.
     """
 
-    lrs: tuple[float, ...] = (0.2, 0.16, 0.125, 0.1)
-    temperature: float = 0.1
+    lrs: tuple[float, ...] = (0.24, 0.14, 0.09, 0.06)
+    temperature: float = 0.2
     displacement: float = 0.5
-    relaxations: float = 6.0
-    replicas: int = 64
+    relaxations: float = 5.0
+    replicas: int = 128
     records: int = 96
     deviation: float = 1.0
     teachers: int = 16

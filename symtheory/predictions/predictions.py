@@ -21,11 +21,11 @@ Derivation = Callable[[Subject], Prediction]
 
 MECHANISMS: dict[str, Derivation] = {
     discrete_noether.MECHANISM: discrete_noether.derive,
-    noise_equilibrium.MECHANISM: noise_equilibrium.derive,
     mirror.MECHANISM: mirror.derive,
     label_noise.MECHANISM: label_noise.derive,
     stationary_density.MECHANISM: stationary_density.derive,
     weight_decay.MECHANISM: weight_decay.derive,
+    noise_equilibrium.MECHANISM: noise_equilibrium.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

@@ -20,10 +20,10 @@ Check = Callable[[Any, Sequence[Runs], Mapping[str, Tensor] | None], Verdict]
 
 CHECKS: dict[str, Check] = {
     "discrete_noether": discrete_noether,
-    "noise_equilibrium": noise_equilibrium,
     "mirror": mirror,
     "label_noise": label_noise,
     "stationary_density": stationary_density,
     "weight_decay": weight_decay,
+    "noise_equilibrium": noise_equilibrium,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""

@@ -34,12 +34,11 @@ from numeric.training.model import Model, Point, as_model
 from numeric.training.runs import Runs
 
 MECHANISM = "noise_equilibrium"
-SETTLES = LeadingOrder(z_threshold=3.0, largest_error=0.08, degree=2)
-RELAXES = LeadingOrder(z_threshold=3.0, largest_error=0.08)
+RATIOS = LeadingOrder(z_threshold=3.0, largest_error=0.1, degree=2)
 RIVALS = Rivals(z_threshold=3.0)
 LATE = 0.5  # part of a run, from its end, over which time averages are taken
 END = 2  # lengths of a run after which the predicted path counts as arrived
-RELAXED = 0.9  # part of the way that the predicted path must have gone when that begins
+RELAXED = 0.85  # part of the way that the predicted path must have gone when that begins
 MOVED = 0.25  # largest change of the equilibrium itself during a run, over the way from the start to it
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
 PROBED = 4  # replicas at whose end the assumptions are measured
@@ -48,8 +47,8 @@ APART = 0.05  # least charge of the equilibrium over the squared norm, for balan
 
 CRITERION = (
     "measured/predicted of (1) the way that the charges have gone to their equilibrium, time averages over the last half "
-    f"of a run, and (2) the rate at which they go; errors over replicas. (1) {SETTLES.criterion}; (2) {RELAXES.criterion}; "
-    "where there is a closed form, its squared ratios of norms as (1). Inconclusive if the "
+    f"of a run, and (2) the rate at which they go; errors over replicas; where there is a "
+    f"closed form (3) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if the "
     f"predicted path has gone less than {RELAXED:.0%} of the way by then, if the equilibrium itself moved by more than "
     f"{MOVED:.0%} of it, or if residuals reach {QUIET:g} of the label noise"
 )
@@ -58,8 +57,9 @@ CRITERION = (
 @dataclass(frozen=True)
 class _Path:
     """One step size, all relative to the way e from the start to the equilibrium: measured (R, T) and predicted (T,)
-    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, (R,), if there is one; position: 0 where charges vanish and 1 in equilibrium, late time
-    averages (R,); forecast: the same of the predicted path; conserved: that of the start."""
+    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, (R,), if there is one; position: 0
+    where charges vanish and 1 in equilibrium, late time averages (R,); forecast: the same of the predicted path;
+    conserved: that of the start."""
 
     eta: float
     steps: FloatArray
@@ -91,21 +91,21 @@ def noise_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, T
         return undecided(MECHANISM, CRITERION, reason, details, n)
     etas = [path.eta for path in paths]
     parts = {
-        "equilibrium": _judge(SETTLES, etas, [_gone(path) for path in paths], n),
-        "rate": _judge(RELAXES, etas, [time_stretch(path.steps, path.measured, path.predicted) for path in paths], n),
+        "equilibrium": _judge(etas, [_gone(path) for path in paths], n),
+        "rate": _judge(etas, [time_stretch(path.steps, path.measured, path.predicted) for path in paths], n),
     }
     if all(path.closed is not None for path in paths):
         closed = [replica_mean(path.closed) for path in paths if path.closed is not None]
-        parts["closed form"] = _judge(SETTLES, etas, closed, n)
+        parts["closed form"] = _judge(etas, closed, n)
     details["ratio"] = {name: part.details["ratio"] for name, part in parts.items()}
     details["ratio_error"] = {name: part.details["ratio_error"] for name, part in parts.items()}
     details["rivals"] = _rivals(paths)
     return combine(parts, CRITERION, details)
 
 
-def _judge(law: LeadingOrder, etas: list[float], ratios: Sequence[Estimate], n: int) -> Verdict:
+def _judge(etas: list[float], ratios: Sequence[Estimate], n: int) -> Verdict:
     values, errors = [ratio.value for ratio in ratios], [ratio.standard_error for ratio in ratios]
-    return law.judge(MECHANISM, etas, values, errors, n)
+    return RATIOS.judge(MECHANISM, etas, values, errors, n)
 
 
 def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Path:
@@ -255,7 +255,7 @@ def _rivals(paths: Sequence[_Path]) -> dict[str, Any]:
     if charge < APART:
         return {"supported": None, "reason": f"the equilibrium's charge is {charge:.1%} of the norm: it is balance too"}
     positions = [replica_mean(path.position) for path in paths]
-    fit = _judge(SETTLES, [path.eta for path in paths], positions, positions[0].n)
+    fit = _judge([path.eta for path in paths], positions, positions[0].n)
     if fit.standard_error is None:
         return {"supported": None, "reason": fit.details["reason"]}
     measured = Estimate(fit.measured, fit.standard_error, positions[0].n)
