@@ -31,7 +31,9 @@ def graph() -> st.Parametrization:
 
 @pytest.fixture(scope="module")
 def honest(graph: st.Parametrization) -> Functions:
-    return {name: value for name, value in vars(graph.predictions()["noise_equilibrium"].load()).items() if callable(value)}
+    return {
+        name: value for name, value in vars(graph.predictions()["noise_equilibrium"].load()).items() if callable(value)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,9 @@ def test_a_run_too_short_decides_nothing(done: Experiment, honest: Functions) ->
     """The first third of every run: the predicted path has not arrived."""
     count = len(done.runs[0].steps) // 4
     short = [
-        replace(run, steps=run.steps[:count], observables={name: leaf[:count] for name, leaf in run.observables.items()})
+        replace(
+            run, steps=run.steps[:count], observables={name: leaf[:count] for name, leaf in run.observables.items()}
+        )
         for run in done.runs
     ]
     verdict = judged(replace(done, runs=tuple(short)), honest)
@@ -118,7 +122,9 @@ def test_a_run_too_short_decides_nothing(done: Experiment, honest: Functions) ->
 
 def test_it_needs_one_start_and_label_noise(done: Experiment, honest: Functions) -> None:
     run = done.runs[0]
-    scattered = {name: leaf + torch.arange(len(leaf)).reshape(-1, *[1] * (leaf.ndim - 1)) for name, leaf in run.initial.items()}
+    scattered = {
+        name: leaf + torch.arange(len(leaf)).reshape(-1, *[1] * (leaf.ndim - 1)) for name, leaf in run.initial.items()
+    }
     with pytest.raises(CheckError, match="one start"):
         judged(replace(done, runs=(replace(run, initial=scattered),)), honest)
     optimizer = {**run.config["optimizer"], "label_noise": 0.0}

@@ -1,4 +1,4 @@
-"""Noise equilibrium: closed forms by Monte Carlo, functions of given gradients by brute force and automatic derivatives."""
+"""Noise equilibrium: closed forms by Monte Carlo, functions of given gradients by brute force."""
 
 from __future__ import annotations
 
@@ -135,7 +135,11 @@ def test_gaussian_moments_against_sampling(activation: str, covariance: str) -> 
     sigma, w = root @ root.T, np.array([0.7, -0.4, 0.5])
     found = gaussian_moments(expressions[activation], z)
     assert found is not None
-    values = {DEVIATION: math.sqrt(w @ sigma @ w), TILT: float((sigma @ w) @ (sigma @ w)), TRACE: float(np.trace(sigma))}
+    values = {
+        DEVIATION: math.sqrt(w @ sigma @ w),
+        TILT: float((sigma @ w) @ (sigma @ w)),
+        TRACE: float(np.trace(sigma)),
+    }
     x = rng.normal(size=(400_000, 3)) @ root.T
     at = x @ w
     value = sp.lambdify(z, expressions[activation])(at) if activation != "leaky" else np.where(at > 0, at, at / 5)
@@ -185,9 +189,13 @@ def test_the_equilibrium_is_the_least_noise_on_the_orbit(name: str) -> None:
     found = minimize(noise, np.zeros(sum(sizes)), method="BFGS", options={"gtol": 1e-6})
     eq = made.functions.noise_equilibrium(made.point, made.gradients(made.point))
     assert trace(made.gradients(eq)) == pytest.approx(found.fun, rel=1e-6)
-    before, after = (made.functions.noise_equilibrium_drift(at, made.gradients(at), 1.0, 0.0) for at in (made.point, eq))
+    before, after = (
+        made.functions.noise_equilibrium_drift(at, made.gradients(at), 1.0, 0.0) for at in (made.point, eq)
+    )
     assert float(after.abs().max()) < 1e-9 * float(before.abs().max())
-    predicted = [made.module.predictor({k: v.unsqueeze(0) for k, v in at.items()}, **made.inputs) for at in (made.point, eq)]
+    predicted = [
+        made.module.predictor({k: v.unsqueeze(0) for k, v in at.items()}, **made.inputs) for at in (made.point, eq)
+    ]
     torch.testing.assert_close(*predicted, rtol=1e-8, atol=1e-8)
 
 
@@ -200,7 +208,9 @@ def test_equilibrium_with_weight_decay_balances_noise_against_it(name: str) -> N
     assert float(drift.abs().max()) < 1e-10 * float(charge.abs().max())
 
 
-@pytest.mark.parametrize("name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product", "squared_difference"])
+@pytest.mark.parametrize(
+    "name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product", "squared_difference"]
+)
 def test_velocity_along_the_orbit_is_the_drift_of_label_noise(name: str) -> None:
     """−¼ of the gradient of E‖∇φ‖², projected on the kernel of the Jacobian: no group in it (Li et al. 2110.06914)."""
     made = case(name)

@@ -14,7 +14,14 @@ from numeric.comparison.check import Checkable, check
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError, DataError, DivergedError, SizeError
-from numeric.experiments import discrete_noether, label_noise, mirror, noise_equilibrium, stationary_density, weight_decay
+from numeric.experiments import (
+    discrete_noether,
+    label_noise,
+    mirror,
+    noise_equilibrium,
+    stationary_density,
+    weight_decay,
+)
 from numeric.experiments.experiment import Experiment
 from numeric.files import make_folder
 

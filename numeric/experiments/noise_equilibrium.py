@@ -1,4 +1,4 @@
-"""SGD with label noise at zero residual, from a point that was moved along its orbit away from the noise equilibrium."""
+"""SGD with label noise at zero residual, from a point moved along its orbit away from the noise equilibrium."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from numeric.comparison.label_noise_gradients import label_noise_gradients, pred
 from numeric.errors import CheckError
 from numeric.experiments import observables
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.problem import Problem
 from numeric.experiments.synthetic import UNBOUND, scaled_start, synthetic
 from numeric.training import SGD, train
 from numeric.training.model import Model, Point, as_model
@@ -75,7 +74,7 @@ def run(
     samples = _samples(model, plan)
     problem = synthetic(model, samples=samples, noise=0.0, deviation=plan.deviation, seed=seed)
     known = {**problem.data, **problem.constants}
-    centre = _best_teacher(functions, model, problem, known, plan, seed)
+    centre = _best_teacher(functions, model, known, plan, seed)
     if free := free_directions(functions, centre.point, label_noise_gradients(model, centre.point, known, 1.0)):
         raise CheckError(
             f"zero loss of {model.name} leaves {free} directions beside the orbit of its rescalings, changes of basis, "
@@ -148,16 +147,14 @@ def _samples(model: Model, plan: Plan) -> int:
     return max(FEWEST_SAMPLES, min(plan.most_samples, plan.entries // (outputs * size)))
 
 
-def _best_teacher(
-    functions: Any, model: Model, problem: Problem, known: Mapping[str, Tensor], plan: Plan, seed: int
-) -> _Centre:
+def _best_teacher(functions: Any, model: Model, known: Mapping[str, Tensor], plan: Plan, seed: int) -> _Centre:
     """The noise equilibrium on the orbit of one teacher: of those drawn, the one whose generators are most alike in how
     far they move the point and how fast noise drives them, so that no part of it is lost in its own fluctuation."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "teacher", 0, 0))
     few = {name: known[name][:FEWEST_SAMPLES] if name in model.inputs else known[name] for name in known}
-    spreads = []
+    start, spreads = scaled_start(model, plan.deviation), []
     for _ in range(plan.teachers):
-        point = problem.initial(generator)
+        point = start(generator)
         centre, gradients = _equilibrium(functions, model, point, few)
         _, gram = functions.noise_equilibrium_grams(centre, gradients)
         spread = _evenness(_rates(functions, centre, gradients)) * _evenness(torch.linalg.eigvalsh(gram))
@@ -167,9 +164,7 @@ def _best_teacher(
     return _Centre(centre, float(_moving(_rates(functions, centre, gradients)).min()))
 
 
-def _equilibrium(
-    functions: Any, model: Model, point: Point, known: Mapping[str, Tensor]
-) -> tuple[Point, Point]:
+def _equilibrium(functions: Any, model: Model, point: Point, known: Mapping[str, Tensor]) -> tuple[Point, Point]:
     """The point of the orbit in noise equilibrium, and its label noise gradients for σ = 1."""
     centre = functions.noise_equilibrium(point, label_noise_gradients(model, point, known, 1.0))
     return centre, label_noise_gradients(model, centre, known, 1.0)

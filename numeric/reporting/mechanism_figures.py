@@ -56,7 +56,8 @@ def _noise_equilibrium(details: dict[str, Any], experiment: Experiment, function
         return [], ""
     labels = {key: f"η = {key}" for key in details["steps"]}
     parts = {
-        part: {label: details[part][key] for key, label in labels.items()} for part in ("measured", "error", "predicted")
+        part: {label: details[part][key] for key, label in labels.items()}
+        for part in ("measured", "error", "predicted")
     }
     rates = {key: details["assumptions"][key]["rate"] for key in labels}
     relaxation = {
@@ -68,8 +69,9 @@ def _noise_equilibrium(details: dict[str, Any], experiment: Experiment, function
     supported = details["rivals"].get("supported")
     words = f" Of the rival forecasts of the charges, training supports: {supported}." if supported else ""
     return [("relaxation", relaxation), ("extrapolation", extrapolation)], (
-        "Label noise moves the charges from their start to the derived equilibrium at the derived rate; time is in units "
-        f"of the fastest relaxation. Measured over predicted, of the way gone and of the rate, tends to one with η.{words}"
+        "Label noise moves the charges from their start to the derived equilibrium at the derived rate; time is in "
+        "units of the fastest relaxation. Measured over predicted, of the way gone and of the rate, tends to one as η "
+        f"falls.{words}"
     )
 
 

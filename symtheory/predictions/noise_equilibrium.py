@@ -55,7 +55,9 @@ def derive(subject: Subject) -> Prediction:
     factors = [factor for factor in group if isinstance(factor, EdgeGroup | Rescaling) and _is_indefinite(factor)]
     if factors:
         relations = balance_of_arrays(factors, graph) + normal_inputs(factors, graph)
-        return _prediction(subject, relations, ArrayAction(factors, _rigid(group, factors), graph.parameters, subject.name), 0)
+        return _prediction(
+            subject, relations, ArrayAction(factors, _rigid(group, factors), graph.parameters, subject.name), 0
+        )
     for factor in group:
         matrices = _indefinite_matrices(factor) if isinstance(factor, CoordinatewiseGroup) else []
         if isinstance(factor, CoordinatewiseGroup) and matrices:
@@ -120,6 +122,4 @@ def _why_not(subject: Subject) -> str:
         )
     if all(isinstance(factor, Translation) for factor in subject.group if factor.has_charge):
         return f"the charges of '{subject.name}' are linear: noise leaves their mean alone, only weight decay moves it"
-    return (
-        f"the charges of '{subject.name}' are squared norms, which noise only increases: no balance without weight decay"
-    )
+    return f"the charges of '{subject.name}' are squared norms, which noise only increases: no balance without weight decay"

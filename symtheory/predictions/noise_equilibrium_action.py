@@ -8,7 +8,7 @@ from dataclasses import replace
 import sympy as sp
 
 from symtheory.codegen.layout import INDENT, fold_statement
-from symtheory.codegen.site_source import split_sizes, times_matrix, times_numbers
+from symtheory.codegen.site_source import times_matrix, times_numbers
 from symtheory.codegen.statements import Statements, function_source, point_entry, point_tensors
 from symtheory.graph.shapes import Shape, torch_size
 from symtheory.predictions.noise_equilibrium_names import FIELDS, MECHANISM, MOVE, SIGNS, SOURCE, VECTOR
@@ -127,7 +127,7 @@ class ArrayAction:
         body.return_entries({name: " + ".join(parts) for name, parts in terms.items()})
         return function_source(
             f"{FIELD}(point: dict[str, Tensor], a: dict[str, Tensor])",
-            "The infinitesimal change of the point under an element of the Lie algebra; batch axes broadcast.",
+            "The infinitesimal change of the point under an element of the Lie algebra.",
             [point_entry(self.parameters), f"a: dict with {', '.join(self._keys)}, as in {BASIS}."],
             "dict with the parameters that the group moves linearly.",
             body.lines,
@@ -137,11 +137,11 @@ class ArrayAction:
     def _shifts(self) -> str:
         """Constant fields; a shift's own coordinates are the entries of its leaf."""
         body = Statements(("point",))
+        self._widen(body)
         blocks = []
         for factor in self.shifts:
             name = body.read(factor.parameter)
-            axes = range(-len(factor.leaf.shape), 0)
-            sizes = [f"{name}.shape[{axis}]" if axis not in _summed(factor) else "1" for axis in axes]
+            sizes = _leaf_sizes(factor, name)
             count = " * ".join(size for size in sizes if size != "1") or "1"
             unit = f"torch.eye({count}, dtype={name}.dtype, device={name}.device)"
             t = body.assign(body.names.unique("t"), f"{unit}.reshape({', '.join(['-1', *sizes])})")
@@ -150,15 +150,21 @@ class ArrayAction:
         signature = f"{SHIFTS}(point: dict[str, Tensor])"
         return self._text(signature, "The vector fields of all shifts.", body, "(*batch, shifts, D)")
 
+    def _widen(self, body: Statements) -> None:
+        """A dict ``wide`` of the parameters with an axis of size 1 for the generators."""
+        entries = [f'{2 * INDENT}"{name}": point["{name}"].unsqueeze({-1 - len(s)}),' for name, s in self.moved.items()]
+        body.lines += [f"{INDENT}wide = {{", *entries, f"{INDENT}}}"]
+
     def _stacked(self, body: Statements, changes: Mapping[str, str], counted: str) -> str:
-        """Source of fields as rows; changes: parameter → (*batch or none, generators, *shape), 0 for the others."""
+        """Variable of fields as rows; changes: parameter → (*batch or none, generators, *shape), 0 for the others."""
         parts = []
         for name, shape in self.moved.items():
-            wide = f'point["{name}"].unsqueeze({-1 - len(shape)})'
-            change = f"{changes[name]} + torch.zeros_like({wide})" if name in changes else ""
-            nothing = f"torch.zeros_like({wide}).expand(*{wide}.shape[:{-1 - len(shape)}], {counted}.shape[0]"
-            source = f"({change})" if change else f"{nothing}, *{wide}.shape[{-len(shape)}:])" if shape else f"{nothing})"
-            parts.append(body.assign(body.names.unique(f"along_{name}"), _flattened(source, len(shape))))
+            nothing = f'torch.zeros_like(wide["{name}"])'
+            if name in changes:  # with the batch axes of the point, which a shift does not have
+                source = _flattened(f"({changes[name]} + {nothing})", len(shape))
+            else:
+                source = f"{_flattened(nothing, len(shape))}.repeat_interleave({counted}.shape[0], -2)"
+            parts.append(body.assign(body.names.unique(f"along_{name}"), source))
         return body.assign(body.names.unique("rows"), f"torch.cat([{', '.join(parts)}], -1)")
 
     def _signs(self) -> str:
@@ -175,18 +181,16 @@ class ArrayAction:
         body.lines += fold_statement("return ", f"torch.nn.functional.pad(-squares.sign(), (0, {shifts}))")
         return self._text(
             f"{SIGNS}(point: dict[str, Tensor])",
-            "Factor of the coordinates with which a gradient moves along: −1 for symmetric generators, 1 for rotations, 0 "
-            "for shifts.",
+            "How gradients move: by −1 times t for symmetric generators, 1 for rotations, 0 for shifts.",
             body,
             "(generators)",
         )
 
     def _fields(self) -> str:
         body = Statements(("point",))
-        wide = {name: f'point["{name}"].unsqueeze({-1 - len(shape)})' for name, shape in self.moved.items()}
-        entries = ", ".join(f'"{name}": {source}' for name, source in wide.items())
+        self._widen(body)
         body.assign("basis", f"{BASIS}(point)")
-        body.assign("change", f"{FIELD}({{{entries}}}, basis)")
+        body.assign("change", f"{FIELD}(wide, basis)")
         touched = {site.parameter for factor in self.linear for site in factor.sites}
         changes = {name: f'change["{name}"]' for name in self.moved if name in touched}
         rows = self._stacked(body, changes, f'basis["{self.linear[0].name}"]')
@@ -213,27 +217,29 @@ class ArrayAction:
                 variable = body.read(site.parameter)
                 moved = times_matrix(site, variable, g, inverse) if is_matrix else times_numbers(site, variable, g)
                 body.assign(variable, moved)
+        self._move_shifts(body)
+        entries = ", ".join(f'"{name}": {body.parameters[name]}' for name in self.moved)
+        body.lines += fold_statement("return ", f"{{**point, {entries}}}")
+        return function_source(
+            f"{MOVE}(point: dict[str, Tensor], t: Tensor)",
+            "The point moved by exp(Σ t_a A_a); a gradient moves along by the signs times t.",
+            [point_entry(self.parameters), "t: tensor (*batch, generators), 0 moves nothing."],
+            "dict with the keys and shapes of point.",
+            body.lines,
+            SOURCE,
+        )
+
+    def _move_shifts(self, body: Statements) -> None:
         start = "count"
         for factor in self.shifts:
             leaf = body.read(factor.parameter)
-            axes = range(-len(factor.leaf.shape), 0)
-            sizes = [f"{leaf}.shape[{axis}]" if axis not in _summed(factor) else "1" for axis in axes]
+            sizes = _leaf_sizes(factor, leaf)
             stop = body.assign(body.names.unique("stop"), " + ".join([start, " * ".join(sizes) or "1"]))
             shift = f"t[..., {start}:{stop}].unflatten(-1, ({', '.join(sizes)},))" if sizes else f"t[..., {start}]"
             shift = body.assign(body.names.unique("shift"), shift)
             for name, multiple in (factor.multiples or {}).items():
                 body.assign(body.read(name), f"{body.read(name)} + {_times(multiple, shift)}")
             start = stop
-        entries = ", ".join(f'"{name}": {body.parameters[name]}' for name in self.moved)
-        body.lines += fold_statement("return ", f"{{**point, {entries}}}")
-        return function_source(
-            f"{MOVE}(point: dict[str, Tensor], t: Tensor)",
-            f"The point moved along its orbit by exp(Σ t_a A_a); a gradient moves along with {SIGNS} times t.",
-            [point_entry(self.parameters), "t: tensor (*batch, generators), 0 moves nothing."],
-            "dict with the keys and shapes of point.",
-            body.lines,
-            SOURCE,
-        )
 
     @property
     def _keys(self) -> list[str]:
@@ -258,8 +264,7 @@ class CoordinateAction:
 
     def sources(self) -> dict[str, str]:
         """Function name → source; D is the number of parameters of one coordinate."""
-        rows = [[[float(entry) for entry in row] for row in matrix.tolist()] for matrix in self.matrices]
-        constant = f"torch.tensor({rows}, dtype=theta.dtype, device=theta.device)"
+        constant = self._literal()
         stacked = ", ".join(f'point["{name}"]' for name in self.coordinates)
         moved = ", ".join(f'"{name}": moved[{place}]' for place, name in enumerate(self.coordinates))
         generators, argument = "coordinates, generators", "point: dict[str, Tensor]"
@@ -283,7 +288,7 @@ class CoordinateAction:
             ),
             SIGNS: self._text(
                 f"{SIGNS}({argument})",
-                "Factor of the coordinates with which a gradient moves along: −1 for symmetric generators, 1 for rotations.",
+                "How gradients move along: by −1 times t for symmetric generators, 1 for rotations.",
                 [
                     ("theta =", f'point["{self.coordinates[0]}"]'),
                     ("return", f"torch.tensor({signs}, dtype=theta.dtype, device=theta.device)"),
@@ -292,7 +297,7 @@ class CoordinateAction:
             ),
             MOVE: self._text(
                 f"{MOVE}({argument}, t: Tensor)",
-                "The point moved along its orbit by exp(Σ t_a A_a); a gradient moves along with the signs times t.",
+                "The point moved by exp(Σ t_a A_a); a gradient moves along by the signs times t.",
                 [
                     ("theta =", f"{VECTOR}(point)"),
                     ("generators =", constant),
@@ -306,6 +311,15 @@ class CoordinateAction:
             ),
         }
 
+    def _literal(self) -> str:
+        """The generators as a tensor, a line for each row."""
+        lines = ["torch.tensor(", 2 * INDENT + "["]
+        for matrix in self.matrices:
+            rows = [4 * INDENT + f"{[float(entry) for entry in row]}," for row in matrix.tolist()]
+            lines += [3 * INDENT + "[", *rows, 3 * INDENT + "],"]
+        closing = [2 * INDENT + text for text in ("],", "dtype=theta.dtype,", "device=theta.device,")]
+        return "\n".join([*lines, *closing, INDENT + ")"])
+
     def _text(
         self,
         signature: str,
@@ -316,7 +330,10 @@ class CoordinateAction:
         more: Sequence[str] = (),
     ) -> str:
         entries = [point_entry(self.parameters), *more]
-        body = [line for head, source in lines for line in fold_statement(f"{head} ", source)]
+        body: list[str] = []
+        for head, source in lines:
+            first, *more_lines = source.splitlines()
+            body += [f"{INDENT}{head} {first}", *more_lines] if more_lines else fold_statement(f"{head} ", source)
         return function_source(signature, summary, entries, returns, body, SOURCE, returned)
 
 
@@ -338,9 +355,10 @@ def _change(site: Site, tensor: str, element: str, negative: str) -> str:
     return once if size == 1 else f"{int(size) if size.is_Integer else float(size)} * ({once})"
 
 
-def _summed(factor: Translation) -> tuple[int, ...]:
-    """The axes, counted from the end, along which a shift is the same."""
-    return tuple(axis - len(factor.leaf.shape) for axis in factor.summed_axes)
+def _leaf_sizes(factor: Translation, parameter: str) -> list[str]:
+    """Sizes of a shift, read off its parameter: 1 along the axes where it is the same."""
+    rank = len(factor.leaf.shape)
+    return [f"{parameter}.shape[{axis - rank}]" if axis not in factor.summed_axes else "1" for axis in range(rank)]
 
 
 def _times(multiple: sp.Expr, source: str) -> str:
@@ -360,7 +378,7 @@ def _matrices() -> str:
     ]
     return function_source(
         f"{MATRICES}(size: int, like: Tensor, sign: float, fixing_ones: bool)",
-        "A basis of the symmetric (sign 1) or antisymmetric (−1) matrices: ⟨S, B_ij⟩ is the entry S_ij of a symmetric S.",
+        "A basis of the matrices with Aᵀ = ± A, as rows.",
         [
             "size: rows of a matrix.",
             "like: tensor whose dtype and device are taken.",

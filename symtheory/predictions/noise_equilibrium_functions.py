@@ -69,7 +69,7 @@ return ({FIELDS}(point)[..., :count, :] * theta.unsqueeze(-2)).sum(-1)
         DRIFT: text(
             DRIFT,
             steps,
-            "Mean change of the charges in one step: η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, A_a θ⟩; zero in equilibrium.",
+            "η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, A_a θ⟩: mean change of the charges in one step.",
             f"tensor (*batch, {axes}symmetric generators).",
             f"""
 decay = 1 - (1 - eta * weight_decay) ** 2
@@ -84,7 +84,8 @@ return eta**2 * noise - decay * {CHARGES}(point)
             f"two tensors (*batch, {axes}generators, generators).",
             f"""
 {count}
-fields, noise = {FIELDS}(point), {FIELDS}(gradients)[..., :count, :]
+fields = {FIELDS}(point)
+noise = {FIELDS}(gradients)[..., :count, :]
 return (noise @ noise.mT).mean({-3 - rank}), fields @ fields.mT
 """,
             "tuple[Tensor, Tensor]",
@@ -92,10 +93,10 @@ return (noise @ noise.mT).mean({-3 - rank}), fields @ fields.mT
         VELOCITY: text(
             VELOCITY,
             steps,
-            "Mean change in one step of the coordinates t, θ = exp(Σ t_a A_a) θ₀, at t = 0: it moves the charges by their "
-            "drift and is orthogonal to rotations and shifts, as gradients are.",
+            "Mean change in one step of the coordinates t of the orbit, θ = exp(Σ t_a A_a) θ₀, at t = 0.",
             f"tensor (*batch, {axes}generators).",
             f"""
+# It moves the charges by their drift, and has no part along rotations and shifts.
 _, gram = {GRAMS}(point, gradients)
 drift = {DRIFT}(point, gradients, eta, weight_decay)
 drift = torch.nn.functional.pad(drift, (0, gram.shape[-1] - drift.shape[-1]))
@@ -106,7 +107,7 @@ return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
         MECHANISM: text(
             MECHANISM,
             f"{arguments}, eta: float = 1.0, weight_decay: float = 0.0",
-            "The point of the orbit where the charges are stationary, up to rotations, by Newton's method on the group.",
+            "The point of the orbit, up to rotations, where the charges are stationary; by Newton steps.",
             "dict with the keys and shapes of point.",
             f"""
 decay = 1 - (1 - eta * weight_decay) ** 2
@@ -128,11 +129,10 @@ return point
         RATES: text(
             RATES,
             steps,
-            "Rates per step at which deviations from the equilibrium decay, ascending: generalized eigenvalues of the noise "
-            "against the generators' Gram matrix, rotations and shifts projected out; 0 and decay alone where a "
-            "generator moves nothing.",
+            "Rates per step at which deviations from the equilibrium decay, ascending.",
             f"tensor (*batch, {axes}symmetric generators).",
             f"""
+# Of the generators' Gram matrix, what rotations and shifts leave; 0 where one moves nothing.
 decay = 1 - (1 - eta * weight_decay) ** 2
 noise, gram = {GRAMS}(point, gradients)
 count = noise.shape[-1]

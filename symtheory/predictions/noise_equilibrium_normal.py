@@ -59,7 +59,7 @@ class Layer:
 
 
 def normal_inputs(factors: Sequence[object], graph: ComputationGraph) -> Relations:
-    """|V_j|/|W_j| and its rate for every layer of this form; nothing where the graph is none, or an integral is open."""
+    """|V_j|/|W_j| and its rate for a layer of this form; nothing where the graph is none, or an integral is open."""
     for factor in factors:
         layer = _layer(factor, graph) if isinstance(factor, Rescaling) else None
         moments = gaussian_moments(layer.activation, layer.argument) if layer else None
@@ -113,13 +113,11 @@ def _closed_form(layer: Layer, value: sp.Expr, spread: sp.Expr, graph: Computati
             f"j: a unit, its row of {layer.inner.parameter} called w; s² = wᵀΣw, q = |Σw|², T = tr Σ, r = |w|²",
             "the second ratio and the rate are for Σ = 1",
         ),
-        (
-            Assumption("for the ratios: inputs x ~ N(0, Σ), and one sample a step (sigma²/B replaces sigma²)", True),
-        ),
+        (Assumption("for the ratios: inputs x ~ N(0, Σ), and one sample a step (sigma²/B replaces sigma²)", True),),
         {
             NORMAL: Formula(ratio, f"‖{layer.outer.parameter}‖/‖{layer.inner.parameter}‖ of each unit.", tensors),
             RATE: Formula(sp.cancel(rate), "Rate per step of each unit.", tensors, {"eta": ETA, "sigma": SIGMA}),
-            UNITS: SourceFunction(UNITS, lambda: _units_source(layer, graph)),  # type: ignore[dict-item]
+            UNITS: SourceFunction(UNITS, lambda: _units_source(layer, graph)),
         },
     )
 

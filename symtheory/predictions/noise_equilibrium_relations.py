@@ -19,7 +19,6 @@ from symtheory.predictions.prediction import Assumption
 from symtheory.predictions.symbols import ETA, LAMBDA, SIGMA
 from symtheory.rendering import plain
 from symtheory.symmetry.edge_group import EdgeGroup
-from symtheory.symmetry.factor import Factor
 from symtheory.symmetry.rescaling import Rescaling
 from symtheory.symmetry.site import Site
 
@@ -49,7 +48,7 @@ def balance_of_arrays(factors: Sequence[EdgeGroup | Rescaling], graph: Computati
     """The balance of every factor; for a change of basis in E = ∂ℓ/∂W, W the product of what meets on the edge."""
     total = Relations()
     for factor in factors:
-        sides = _sides(factor)
+        sides = _sides(factor) if isinstance(factor, EdgeGroup) else None
         total += _in_the_product(factor, *sides, graph) if sides else _in_gradients(factor)
     return total
 
@@ -79,10 +78,8 @@ def balance_of_coordinates(model: ElementwiseModel, matrices: Sequence[sp.Matrix
     )
 
 
-def _sides(factor: Factor) -> tuple[list[Site], list[Site]] | None:
+def _sides(factor: EdgeGroup) -> tuple[list[Site], list[Site]] | None:
     """Sites that a change of basis multiplies, and those that it divides; None where a parameter is on both sides."""
-    if not isinstance(factor, EdgeGroup):
-        return None
     first = [site for site in factor.sites if factor.sign(site) > 0]
     second = [site for site in factor.sites if factor.sign(site) < 0]
     if {site.parameter for site in first} & {site.parameter for site in second}:
@@ -91,7 +88,7 @@ def _sides(factor: Factor) -> tuple[list[Site], list[Site]] | None:
 
 
 def _in_the_product(
-    factor: EdgeGroup, first: Sequence[Site], second: Sequence[Site], graph: ComputationGraph
+    factor: EdgeGroup | Rescaling, first: Sequence[Site], second: Sequence[Site], graph: ComputationGraph
 ) -> Relations:
     """The predictor depends on the stacked matrices G, H through W = G Hᵀ alone; g_G and g_H follow from E = ∂ℓ/∂W."""
     left, right = _stacked(first), _stacked(second)
@@ -117,7 +114,7 @@ def _in_the_product(
         (*equations, equation(gain, loss), equation(sp.Symbol("rate_ij"), isotropic_rate(rows, columns))),
         (
             *notes,
-            f"rate_ij: without decay, of the charge's entry i, j in the basis where {plain(left.T * left)} is diagonal; "
+            f"rate_ij: without decay, of the charge's entry i, j where {plain(left.T * left)} is diagonal; "
             f"{first} and {second} are two eigenvalues of it, equal ones for i = j",
         ),
         (Assumption("for the last two: independent label noise on every entry of W, all of them seen", True),),
@@ -130,8 +127,8 @@ _VALUES = sp.symbols("p_i p_j", positive=True)
 def isotropic_rate(rows: sp.Expr, columns: sp.Expr) -> sp.Expr:
     """η² E⟨A g, A g⟩ over ⟨A θ, A θ⟩ for A = S on the entries i, j, its part along the rotation Ω of i and j left out.
 
-    In balance GᵀG = P = diag(p_i, p_j) and HᵀH = (m/n) P, for G with n rows and H with m. S moves (G, H) to (GS, −HS) and
-    Ω to (GΩ, HΩ); E‖E H S‖² = n σ² ‖H S‖² and E‖Eᵀ G S‖² = m σ² ‖G S‖².
+    In balance GᵀG = P = diag(p_i, p_j) and HᵀH = (m/n) P, for G with n rows and H with m. S moves (G, H) to
+    (GS, −HS) and Ω to (GΩ, HΩ); E‖E H S‖² = n σ² ‖H S‖² and E‖Eᵀ G S‖² = m σ² ‖G S‖².
     """
     left = sp.diag(*_VALUES)
     right = columns / rows * left
@@ -141,7 +138,9 @@ def isotropic_rate(rows: sp.Expr, columns: sp.Expr) -> sp.Expr:
         return (first.T * left * second).trace() + sign * (first.T * right * second).trace()
 
     own, across = product(symmetric, symmetric, 1), product(symmetric, rotation, -1)
-    noise = SIGMA**2 * (rows * (symmetric * right * symmetric).trace() + columns * (symmetric * left * symmetric).trace())
+    noise = SIGMA**2 * (
+        rows * (symmetric * right * symmetric).trace() + columns * (symmetric * left * symmetric).trace()
+    )
     return sp.factor(ETA**2 * noise / (own - across**2 / product(rotation, rotation, 1)))
 
 

@@ -46,8 +46,8 @@ PROBES = 4_096  # samples on which they are
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
 
 CRITERION = (
-    "measured/predicted of (1) the way that the charges have gone to their equilibrium, time averages over the last half "
-    f"of a run, and (2) the rate at which they go; errors over replicas; where there is a "
+    "measured/predicted of (1) the way that the charges have gone to their equilibrium, time averages over the last "
+    f"half of a run, and (2) the rate at which they go; errors over replicas; where there is a "
     f"closed form (3) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if the "
     f"predicted path has gone less than {RELAXED:.0%} of the way by then, if the equilibrium itself moved by more than "
     f"{MOVED:.0%} of it, or if residuals reach {QUIET:g} of the label noise"
@@ -57,8 +57,8 @@ CRITERION = (
 @dataclass(frozen=True)
 class _Path:
     """One step size, all relative to the way e from the start to the equilibrium: measured (R, T) and predicted (T,)
-    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, (R,), if there is one; position: 0
-    where charges vanish and 1 in equilibrium, late time averages (R,); forecast: the same of the predicted path;
+    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, (R,), if there is one; position:
+    0 where charges vanish and 1 in equilibrium, late time averages (R,); forecast: the same of the predicted path;
     conserved: that of the start."""
 
     eta: float
@@ -240,7 +240,8 @@ def _unusable(paths: Sequence[_Path]) -> str:
         return f"zero loss leaves {free} directions beside the orbit: noise moves the solution along them"
     for path in paths:
         if path.assumptions["gone"] < RELAXED:
-            return f"at eta = {path.eta:.3g} the predicted path has gone {path.assumptions['gone']:.0%} of the way: train longer"
+            gone = path.assumptions["gone"]
+            return f"at eta = {path.eta:.3g} the predicted path has gone {gone:.0%} of the way: train longer"
     smallest = paths[-1].assumptions
     if abs(smallest["moved"]) > MOVED:
         return f"the equilibrium itself moved by {smallest['moved']:+.0%} of the way: w has not settled"
