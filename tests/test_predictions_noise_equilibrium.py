@@ -70,7 +70,7 @@ def trace(gradients: dict[str, Tensor]) -> float:
     return float(sum(leaf.flatten(1).square().sum(1).mean() for leaf in gradients.values()))
 
 
-GRAPHS = ["low_rank", "shallow_relu", "monomial", "softmax_attention", "multihead_attention", "depth_product"]
+GRAPHS = ["low_rank", "shallow_relu", "softmax_attention", "depth_product"]
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,12 @@ def test_groups_without_an_indefinite_generator_say_why(name: str, reason: str) 
 
 def test_balance_of_a_product_in_the_slope_of_the_loss() -> None:
     statement = catalog.load("low_rank").predictions()[MECHANISM].statement
-    n, m, h = sp.symbols("n m h", integer=True, positive=True)
     eta, sigma = sp.Symbol("eta", positive=True), sp.Symbol("sigma", positive=True)
-    G, H = (argument for argument in sorted(statement[1].free_symbols, key=str) if argument.is_Matrix)
     assert str(statement[0].rhs) == "eta**2*(-G.T*S_G*G + H.T*S_H*H)"
-    assert {str(statement[1].lhs), str(statement[1].rhs)} == {f"n*{H.T * H}", f"m*{G.T * G}"}
+    assert (str(statement[1].lhs), str(statement[1].rhs)) == ("n*H.T*H", "m*G.T*G")
     p_i, p_j = sp.symbols("p_i p_j", positive=True)
-    rate = statement[2].rhs.subs({symbol: sp.Symbol(str(symbol), **symbol.assumptions0) for symbol in []})
-    alike = sp.simplify(rate.subs(p_j, p_i))
-    names = {str(symbol): symbol for symbol in alike.free_symbols}
-    expected = 2 * names["n"] * names["m"] / (names["n"] + names["m"]) * eta**2 * sigma**2
-    assert sp.simplify(alike - expected) == 0
-    del n, m, h
+    n, m = (next(symbol for symbol in statement[2].free_symbols if str(symbol) == name) for name in "nm")
+    assert sp.simplify(statement[2].rhs.subs(p_j, p_i) - 2 * n * m / (n + m) * eta**2 * sigma**2) == 0
 
 
 def test_slope_form_of_the_balance_is_the_charge_of_the_gradients() -> None:
@@ -159,18 +153,17 @@ def test_a_relu_net_with_standard_normal_inputs_settles_at_the_root_of_outputs_o
 
 
 def test_closed_form_of_a_layer_agrees_with_its_given_gradients() -> None:
-    made = case("shallow_relu", 20_000)
-    functions, module = made.functions, made.module
+    made = case("shallow_relu", 4_000)
+    functions = made.functions
     eq = functions.noise_equilibrium(made.point, made.gradients(made.point))
-    covariance = made.inputs["x"].mT @ made.inputs["x"] / 20_000
+    covariance = made.inputs["x"].mT @ made.inputs["x"] / 4_000
     units = functions.noise_equilibrium_normal_units(eq, covariance)
     measured = units.pop("measured")
-    torch.testing.assert_close(measured, functions.noise_equilibrium_normal_ratio(**units), rtol=0.03, atol=0)
+    torch.testing.assert_close(measured, functions.noise_equilibrium_normal_ratio(**units), rtol=0.06, atol=0)
     # mean over rows: two outputs are two rows of each sample
     rates = functions.noise_equilibrium_rates(eq, made.gradients(eq), 1.0, 0.0) * 2
     closed = functions.noise_equilibrium_normal_rate(**units, eta=1.0, sigma=1.0)
-    torch.testing.assert_close(rates.sort().values, closed.sort().values, rtol=0.05, atol=0)
-    del module
+    torch.testing.assert_close(rates.sort().values, closed.sort().values, rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

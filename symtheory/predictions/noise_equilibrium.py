@@ -1,7 +1,7 @@
 """Noise equilibrium: where gradient noise leaves the charges of a symmetry group, and how fast it takes them there.
 
-For a symmetric generator A one step of SGD changes the charge C = θᵀAθ by η² gᵀAg − (1 − (1 − ηλ)²) C, exactly; its mean
-vanishes in equilibrium. Gradients of a loss of the predictor move along an orbit as g(t) = exp(−tA) g, so E[gᵀAg] is
+For a symmetric generator A one step of SGD changes the charge C = θᵀAθ by η² gᵀAg − (1 − (1 − ηλ)²) C, exactly; its
+mean vanishes in equilibrium. Gradients of a loss of the predictor move along an orbit as g(t) = exp(−tA) g, so E[gᵀAg] is
 −½ d/dt E‖g(t)‖²: the equilibrium is the gauge in which the trace of the gradient's second moment is least.
 """
 
@@ -95,7 +95,7 @@ def _entry(sources: Callable[[], dict[str, str]], name: str) -> str:
 
 
 def _is_indefinite(factor: Factor) -> bool:
-    """Whether some points of an orbit have charges of either sign: elements that enlarge some parameters shrink others."""
+    """Whether charges have either sign along an orbit: what enlarges some parameters shrinks others."""
     if isinstance(factor, EdgeGroup):
         return factor.has_charge
     return isinstance(factor, Rescaling) and len({sp.sign(site.exponent) for site in factor.sites}) > 1
@@ -117,9 +117,10 @@ def _indefinite_matrices(factor: CoordinatewiseGroup) -> list[sp.ImmutableMatrix
 def _why_not(subject: Subject) -> str:
     if not any(factor.has_charge for factor in subject.group):
         return (
-            f"'{subject.name}' has no rescaling and no change of basis: rotations are antisymmetric, so gᵀAg = 0 for them "
-            "whatever the noise"
+            f"'{subject.name}' has no rescaling and no change of basis: rotations are antisymmetric, so gᵀAg = 0 for "
+            "them whatever the noise"
         )
     if all(isinstance(factor, Translation) for factor in subject.group if factor.has_charge):
         return f"the charges of '{subject.name}' are linear: noise leaves their mean alone, only weight decay moves it"
-    return f"the charges of '{subject.name}' are squared norms, which noise only increases: no balance without weight decay"
+    return f"the charges of '{subject.name}' are squared norms, which noise only increases: no balance without "
+        "weight decay"

@@ -16,6 +16,7 @@ from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.noise_equilibrium_names import MECHANISM
 from symtheory.predictions.prediction import Assumption
+from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.symbols import ETA, LAMBDA, SIGMA
 from symtheory.rendering import plain
 from symtheory.symmetry.edge_group import EdgeGroup
@@ -33,7 +34,7 @@ class Relations:
     equations: tuple[sp.Eq, ...] = ()
     notes: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
-    formulas: Mapping[str, Formula] = field(default_factory=dict)
+    formulas: Mapping[str, Formula | SourceFunction] = field(default_factory=dict)
 
     def __add__(self, other: Relations) -> Relations:
         return Relations(
