@@ -1,7 +1,7 @@
 """Noise equilibrium: where gradient noise leaves the charges of a symmetry group, and how fast it takes them there.
 
-For a symmetric generator A one step of SGD changes the charge C = θᵀAθ by η² gᵀAg − (1 − (1 − ηλ)²) C, exactly; its
-mean vanishes in equilibrium. Gradients of a loss of the predictor move along an orbit as g(t) = exp(−tA) g, so E[gᵀAg] is
+For a symmetric generator A one step of SGD changes the charge C = θᵀAθ by η² gᵀAg − (1 − (1 − ηλ)²) C, exactly. Its
+mean vanishes in equilibrium. Gradients of a loss of the predictor move along an orbit as g(t) = exp(−tA) g: E[gᵀAg] is
 −½ d/dt E‖g(t)‖²: the equilibrium is the gauge in which the trace of the gradient's second moment is least.
 """
 
@@ -122,5 +122,7 @@ def _why_not(subject: Subject) -> str:
         )
     if all(isinstance(factor, Translation) for factor in subject.group if factor.has_charge):
         return f"the charges of '{subject.name}' are linear: noise leaves their mean alone, only weight decay moves it"
-    return f"the charges of '{subject.name}' are squared norms, which noise only increases: no balance without "
-        "weight decay"
+    return (
+        f"the charges of '{subject.name}' are squared norms, which noise only increases: without weight decay there is "
+        "no balance"
+    )
