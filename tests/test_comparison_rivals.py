@@ -36,6 +36,13 @@ def test_a_third_statement_close_to_another_leaves_it_undecided() -> None:
     assert outcome.supported is None and "noise and conserved" in outcome.reason
 
 
+def test_a_statement_of_leading_order_has_an_allowance_fixed_beforehand() -> None:
+    measured = Estimate(1.05, 0.01, 50)
+    assert Rivals().judge(FORECASTS, measured).supported is None
+    assert Rivals(allowance=0.1).judge(FORECASTS, measured).supported == "noise"
+    assert Rivals(allowance=0.1).judge(FORECASTS, Estimate(0.85, 0.01, 50)).supported is None
+
+
 def test_one_forecast_is_no_comparison() -> None:
     with pytest.raises(CheckError, match="at least two"):
         Rivals().judge({"noise": 1.0}, Estimate(1.0, 0.1, 5))

@@ -16,12 +16,12 @@ LONGEST = 0.1
 
 def relaxation_path(
     functions: Any, point: Point, gradients: Point, eta: float, weight_decay: float, steps: Sequence[int]
-) -> Tensor:
-    """Charges (T, ...) at the given training steps, from `point` at step 0; its noise moves along the orbit with it.
+) -> Point:
+    """Leaves (T, *shape) at the given training steps, from `point` at step 0; its noise moves along the orbit with it.
 
     functions: the formulas of a noise equilibrium; gradients: leaves with an axis of samples before each shape.
     """
-    move, charges = functions.noise_equilibrium_move, functions.noise_equilibrium_charges
+    move = functions.noise_equilibrium_move
     signs = functions.noise_equilibrium_signs(point)
     fastest = float(functions.noise_equilibrium_rates(point, gradients, eta, weight_decay).max())
     at, path = 0, []
@@ -38,5 +38,5 @@ def relaxation_path(
             t = length * functions.noise_equilibrium_velocity(*moved(half), eta, weight_decay)
             point, gradients = moved(t)
         at = step
-        path.append(charges(point))
-    return torch.stack(path)
+        path.append(point)
+    return {name: torch.stack([there[name] for there in path]) for name in point}

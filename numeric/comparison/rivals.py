@@ -39,17 +39,21 @@ class RivalOutcome:
 
 @dataclass(frozen=True)
 class Rivals:
-    """z_threshold: standard errors within which the supported statement must lie, and outside of which all others.
-    separation: the least distance of two forecasts in standard errors at which they count as different."""
+    """z_threshold: standard errors within which the supported statement must lie. allowance: for statements of leading
+    order, the part of the distance to the nearest other forecast within which it may lie instead. separation: the least
+    distance of two forecasts in standard errors at which they count as different; above twice the threshold, no two of
+    them can both be near."""
 
     z_threshold: float = 3.0
+    allowance: float = 0.0
     separation: float = 9.0
 
     @property
     def criterion(self) -> str:
         return (
-            f"rivals: a statement is supported if it alone lies within {self.z_threshold:g} standard errors of the "
-            f"measured value, provided that all forecasts are at least {self.separation:g} standard errors apart; "
+            f"rivals: a statement is supported if it lies within {self.z_threshold:g} standard errors of the measured "
+            f"value, or within {self.allowance:g} of the distance to the nearest other forecast, provided that all "
+            f"forecasts are at least {self.separation:g} standard errors apart; "
             "neither if none does"
         )
 
@@ -59,7 +63,15 @@ class Rivals:
         if len(forecasts) < 2:
             raise CheckError("a comparison of rivals needs at least two forecasts of one observable")
         z = {name: measured.z(value) for name, value in forecasts.items()}
-        near = [name for name, deviation in z.items() if abs(deviation) <= self.z_threshold]
+        near = [
+            name
+            for name, value in forecasts.items()
+            if abs(measured.value - value)
+            <= max(
+                self.z_threshold * measured.standard_error,
+                self.allowance * min(abs(value - other) for key, other in forecasts.items() if key != name),
+            )
+        ]
         close = [
             pair
             for pair in combinations(forecasts, 2)

@@ -35,12 +35,13 @@ from numeric.training.runs import Runs
 
 MECHANISM = "noise_equilibrium"
 RATIOS = LeadingOrder(z_threshold=3.0, largest_error=0.1, degree=2)
-RIVALS = Rivals(z_threshold=3.0)
+RIVALS = Rivals(z_threshold=3.0, allowance=0.1)
 LATE = 0.5  # part of a run, from its end, over which time averages are taken
 END = 2  # lengths of a run after which the predicted path counts as arrived
 RELAXED = 0.85  # part of the way that the predicted path must have gone when that begins
 MOVED = 0.25  # largest change of the equilibrium itself during a run, over the way from the start to it
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
+PARTS = 8  # of the data, whose spread is the error of what all replicas share
 PROBED = 4  # replicas at whose end the assumptions are measured
 PROBES = 4_096  # samples on which they are
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
@@ -57,8 +58,8 @@ CRITERION = (
 @dataclass(frozen=True)
 class _Path:
     """One step size, all relative to the way e from the start to the equilibrium: measured (R, T) and predicted (T,)
-    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, (R,), if there is one; position:
-    0 where charges vanish and 1 in equilibrium, late time averages (R,); forecast: the same of the predicted path;
+    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, if there is one; position: 0
+    where charges vanish and 1 in equilibrium, late time averages (R,); forecast: the same of the predicted path;
     conserved: that of the start."""
 
     eta: float
@@ -69,7 +70,7 @@ class _Path:
     forecast: float
     conserved: float
     assumptions: dict[str, float]
-    closed: FloatArray | None = None
+    closed: Estimate | None = None
 
 
 def noise_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
@@ -95,8 +96,7 @@ def noise_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, T
         "rate": _judge(etas, [time_stretch(path.steps, path.measured, path.predicted) for path in paths], n),
     }
     if all(path.closed is not None for path in paths):
-        closed = [replica_mean(path.closed) for path in paths if path.closed is not None]
-        parts["closed form"] = _judge(etas, closed, n)
+        parts["closed form"] = _judge(etas, [path.closed for path in paths if path.closed is not None], n)
     details["ratio"] = {name: part.details["ratio"] for name, part in parts.items()}
     details["ratio_error"] = {name: part.details["ratio_error"] for name, part in parts.items()}
     details["rivals"] = _rivals(paths)
@@ -123,8 +123,9 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     charges = formula(functions, f"{MECHANISM}_charges")
     steps = [int(step) for step in runs.steps]
     # The path's end is the equilibrium in the frame of the start; the gauge itself is known up to rotations.
-    path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]]).flatten(1)
-    predicted, target = path[:-1], path[-1]
+    path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]])
+    *_, target = along = charges(path).flatten(1)
+    predicted = along[:-1]
     measured = charges(observed_point(runs, "point")).flatten(2)
     first = charges(start).flatten()
     way = target - first
@@ -145,7 +146,7 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
             "gone": float((predicted[late][0] - first) @ way / way.square().sum()),
             "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
         },
-        closed=_closed_form(functions, runs, known, late),
+        closed=_closed_form(functions, runs, known, path, late),
     )
 
 
@@ -165,20 +166,45 @@ def _gone(path: _Path) -> Estimate:
     return replica_mean(path.measured[:, late].mean(1) / path.predicted[late].mean())
 
 
-def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], late: slice) -> FloatArray | None:
-    """Squared ratio of the two norms of a unit over its prediction for normal inputs, (R,); None where there is none.
+def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], path: Point, late: slice) -> Estimate | None:
+    """Squared ratio of the two norms of a unit over its prediction for normal inputs; None where there is none.
 
     Late time averages of the squares first; units are weighted as in a least squares fit through 0. The inputs'
-    covariance is that of the data.
+    covariance is that of the data, and the prediction lags as the predicted path does. The error is that over replicas,
+    and that of the inputs, which all replicas and steps share: the spread of the equilibria of parts of the data.
     """
     if not hasattr(functions, f"{MECHANISM}_normal_ratio"):
         return None
-    (x,) = (known[name] for name in as_model(runs.module).inputs)
+    model = as_model(runs.module)
+    (x,) = (known[name] for name in model.inputs)
+    covariance = x.mT @ x / len(x)
+    ratio, units_of = formula(functions, f"{MECHANISM}_normal_ratio"), formula(functions, f"{MECHANISM}_normal_units")
+
+    def squares(point: Point) -> tuple[Tensor, Tensor]:
+        """Of the outer and of the inner norm of each unit."""
+        units = units_of(point, covariance)
+        return units["measured"].square() * units["length"], units["length"]
+
+    def predicted_square(point: Point) -> Tensor:
+        units = units_of(point, covariance)
+        del units["measured"]
+        return torch.as_tensor(ratio(**units)).square() * units["length"]
+
+    outer, inner = squares(path)
+    lag = outer[late.start : -1].mean(0) / inner[late.start : -1].mean(0) * inner[-1] / outer[-1]
     point = {name: leaf[late] for name, leaf in observed_point(runs, "point").items()}
-    units = formula(functions, f"{MECHANISM}_normal_units")(point, x.mT @ x / len(x))
-    outer = (units.pop("measured").square() * units["length"]).mean(0)
-    predicted = (formula(functions, f"{MECHANISM}_normal_ratio")(**units).square() * units["length"]).mean(0)
-    return np.asarray(((outer * predicted).sum(-1) / predicted.square().sum(-1)).numpy())
+    predicted = predicted_square(point).mean(0) * lag
+    found = squares(point)[0].mean(0)
+    replicas = replica_mean(((found * predicted).sum(-1) / predicted.square().sum(-1)).numpy())
+    start = {name: leaf[0] for name, leaf in runs.initial.items()}
+    parts = []
+    for rows in torch.arange(len(x)).chunk(PARTS):
+        part = {name: leaf if name in model.constants else leaf[rows] for name, leaf in known.items()}
+        centre = functions.noise_equilibrium(start, label_noise_gradients(model, start, part, 1.0))
+        (have, _), say = squares(centre), predicted_square(centre)
+        parts.append(float((have * say).sum() / say.square().sum()))
+    inputs = float(np.std(parts, ddof=1)) / len(parts) ** 0.5
+    return Estimate(replicas.value, float(np.hypot(replicas.standard_error, replicas.value * inputs)), replicas.n)
 
 
 def _assumptions(
