@@ -64,7 +64,7 @@ def run(
     device: str | torch.device | None = None,
     progress: bool | None = None,
 ) -> Experiment:
-    """Three runs at one label noise σ and batch size 1, with the observable "point".
+    """Four runs at one label noise σ and batch size 1, with the observable "point".
 
     Normal inputs, and targets that a teacher meets without noise; the start is the teacher, moved along its orbit, so
     that noise is all that moves it. `data` are not used. Raises CheckError where the orbit has no equilibrium, or where
