@@ -16,7 +16,7 @@ from symtheory import catalog
 from symtheory.cli.app import main
 from symtheory.cli.report import _declaration
 
-MECHANISMS = ["discrete_noether", "mirror", "label_noise", "stationary_density", "weight_decay"]
+MECHANISMS = ["discrete_noether", "mirror", "label_noise", "stationary_density", "weight_decay", "noise_equilibrium"]
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:

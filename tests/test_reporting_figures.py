@@ -78,6 +78,13 @@ def sample(kind: str) -> dict[str, Any]:
             "error": {"variance": np.full(3, 0.003), "shift of the mean": np.full(3, 0.01)},
             "title": long,
         },
+        "relaxation": {
+            "time": {"η = 0.1": eta, "η = 0.05": 2 * eta},
+            "measured": {"η = 0.1": eta, "η = 0.05": 2 * eta},
+            "error": {"η = 0.1": 0.1 * eta, "η = 0.05": 0.1 * eta},
+            "predicted": {"η = 0.1": eta, "η = 0.05": 2 * eta},
+            "title": long,
+        },
         "fibre": {
             "w": np.array([-0.5, 0.0, 0.5]),
             "norm": np.array([1.0, 0.0, 1.0]),

@@ -12,7 +12,9 @@ from numeric.comparison.goodness_of_fit import GoodnessOfFit, kolmogorov_smirnov
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.least_squares import LeastSquares, straight_line, weighted_least_squares
 from numeric.comparison.mean_test import MeanTest
+from numeric.comparison.rivals import RivalOutcome, Rivals
 from numeric.comparison.statistics import bootstrap, replica_mean, replica_variance
+from numeric.comparison.time_stretch import time_stretch
 from numeric.comparison.verdict import Outcome, Verdict
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "MeanTest",
     "NumericDensity",
     "Outcome",
+    "RivalOutcome",
+    "Rivals",
     "Verdict",
     "autocorrelation",
     "bootstrap",
@@ -35,5 +39,6 @@ __all__ = [
     "replica_variance",
     "series_mean",
     "straight_line",
+    "time_stretch",
     "weighted_least_squares",
 ]

@@ -21,6 +21,7 @@ from numeric.experiments import (
     label_noise,
     mirror,
     modified_loss,
+    noise_equilibrium,
     scale_equilibrium,
     stationary_density,
     weight_decay,
@@ -38,6 +39,7 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "finite_step_covariance": finite_step_covariance.run,
     "scale_equilibrium": scale_equilibrium.run,
     "modified_loss": modified_loss.run,
+    "noise_equilibrium": noise_equilibrium.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
@@ -48,6 +50,7 @@ WITHOUT_DATA = (
     "finite_step_covariance",
     "scale_equilibrium",
     "modified_loss",
+    "noise_equilibrium",
 )
 """Mechanisms whose experiments can make their own data."""
 

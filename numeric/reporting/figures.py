@@ -19,6 +19,7 @@ from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.graph_figure import draw_graph
+from numeric.reporting.relaxation_figure import draw_relaxation
 from numeric.reporting.residual_figure import draw_residual
 from numeric.reporting.style import style
 from numeric.reporting.trajectories_figure import draw_trajectories
@@ -33,6 +34,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "coefficients": draw_coefficients,
     "residual": draw_residual,
     "curvature": draw_curvature,
+    "relaxation": draw_relaxation,
 }
 
 

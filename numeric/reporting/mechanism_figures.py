@@ -51,6 +51,30 @@ def _discrete_noether(details: dict[str, Any], experiment: Experiment, functions
     )
 
 
+def _noise_equilibrium(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "ratio" not in details:
+        return [], ""
+    labels = {key: f"η = {key}" for key in details["steps"]}
+    parts = {
+        part: {label: details[part][key] for key, label in labels.items()}
+        for part in ("measured", "error", "predicted")
+    }
+    rates = {key: details["assumptions"][key]["rate"] for key in labels}
+    relaxation = {
+        **parts,
+        "time": {label: rates[key] * np.asarray(details["steps"][key]) for key, label in labels.items()},
+        "title": "Charges on their way from the start to the noise equilibrium",
+    }
+    extrapolation = {"eta": details["eta"], "ratio": details["ratio"], "error": details["ratio_error"]}
+    supported = details["rivals"].get("supported")
+    words = f" Of the rival forecasts of the charges, training supports: {supported}." if supported else ""
+    return [("relaxation", relaxation), ("extrapolation", extrapolation)], (
+        "Label noise moves the charges from their start to the derived equilibrium at the derived rate; time is in "
+        "units of the fastest relaxation. Measured over predicted, of the way gone and of the rate, tends to one as η "
+        f"falls.{words}"
+    )
+
+
 def _mirror(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
     if "deviation" not in details:
         return [], ""
@@ -298,6 +322,7 @@ def _modified_loss(details: dict[str, Any], experiment: Experiment, functions: A
 
 PLOTS: dict[str, Callable[[dict[str, Any], Experiment, Any], tuple[list[Plot], str]]] = {
     "discrete_noether": _discrete_noether,
+    "noise_equilibrium": _noise_equilibrium,
     "mirror": _mirror,
     "label_noise": _label_noise,
     "stationary_density": _stationary_density,

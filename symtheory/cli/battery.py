@@ -13,7 +13,13 @@ from symtheory.cli.sizes import with_sizes
 from symtheory.errors import CalculusError, DerivationError, OutputError, ShapeError
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
-from symtheory.predictions import discrete_noether, finite_step_covariance, modified_loss, scale_equilibrium
+from symtheory.predictions import (
+    discrete_noether,
+    finite_step_covariance,
+    modified_loss,
+    noise_equilibrium,
+    scale_equilibrium,
+)
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.predictions import MECHANISMS
 
@@ -24,6 +30,7 @@ ANY_SHAPE = {
     discrete_noether.MECHANISM,
     finite_step_covariance.MECHANISM,
     modified_loss.MECHANISM,
+    noise_equilibrium.MECHANISM,
     scale_equilibrium.MECHANISM,
 }
 """Mechanisms whose experiments train a graph itself where it gives no vector of coefficients."""

@@ -13,6 +13,7 @@ from symtheory.predictions import (
     label_noise,
     mirror,
     modified_loss,
+    noise_equilibrium,
     scale_equilibrium,
     stationary_density,
     weight_decay,
@@ -43,6 +44,7 @@ MECHANISMS: dict[str, Derivation] = {
     finite_step_covariance.MECHANISM: finite_step_covariance.derive,
     scale_equilibrium.MECHANISM: scale_equilibrium.derive,
     modified_loss.MECHANISM: modified_loss.derive,
+    noise_equilibrium.MECHANISM: noise_equilibrium.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

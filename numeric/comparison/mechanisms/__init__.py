@@ -13,6 +13,7 @@ from numeric.comparison.mechanisms.joint_stationary_density import joint_station
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
 from numeric.comparison.mechanisms.modified_loss import modified_loss
+from numeric.comparison.mechanisms.noise_equilibrium import noise_equilibrium
 from numeric.comparison.mechanisms.scale_equilibrium import scale_equilibrium
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
@@ -31,5 +32,6 @@ CHECKS: dict[str, Check] = {
     "finite_step_covariance": finite_step_covariance,
     "scale_equilibrium": scale_equilibrium,
     "modified_loss": modified_loss,
+    "noise_equilibrium": noise_equilibrium,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""

@@ -79,13 +79,13 @@ def joint_stationary_density(functions: Any, runs: Sequence[Runs], data: Mapping
         if reason:
             return undecided(MECHANISM, CRITERION, f"η = {step_size(run):.3g}: {reason}", n=n)
         try:
-            found.append(_compare(functions, run, samples, *_problem(run, data)))
+            found.append(_compare(functions, run, samples, *_problem(functions, run, data)))
         except CheckError as error:
             return undecided(MECHANISM, CRITERION, f"the predicted law cannot be evaluated: {error}", n=n)
     return combine(_judge(found, n), CRITERION, _details(found))
 
 
-def _problem(run: Runs, data: Mapping[str, Tensor] | None) -> tuple[Tensor, Tensor, float]:
+def _problem(functions: Any, run: Runs, data: Mapping[str, Tensor] | None) -> tuple[Tensor, Tensor, float]:
     """Targets (d,) of the coefficients, Gram matrix (d, d), and the label noise that one sample a step would have."""
     x, y = regression_of(functions, MECHANISM, run, data)
     gram = x.T @ x / len(x)
