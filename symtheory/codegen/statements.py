@@ -84,9 +84,15 @@ def point_entry(parameters: Mapping[str, Shape]) -> str:
 
 
 def function_source(
-    signature: str, summary: str, entries: Sequence[str], returns: str, lines: Sequence[str], source: str = ""
+    signature: str,
+    summary: str,
+    entries: Sequence[str],
+    returns: str,
+    lines: Sequence[str],
+    source: str = "",
+    returned: str = "dict[str, Tensor]",
 ) -> str:
-    """A function that returns a dict of tensors; entries: what its arguments are, one entry each."""
+    """A function that returns what ``returned`` says; entries: what its arguments are, one entry each."""
     docstring = [
         *fold_paragraph(f'"""{summary}', INDENT),
         "",
@@ -97,14 +103,14 @@ def function_source(
         *(["", f"{INDENT}Source: {source}."] if source else []),
         f'{INDENT}"""',
     ]
-    return "\n".join([*_definition(signature), *docstring, *lines]) + "\n"
+    return "\n".join([*_definition(signature, returned), *docstring, *lines]) + "\n"
 
 
-def _definition(signature: str) -> list[str]:
-    line = f"def {signature} -> dict[str, Tensor]:"
+def _definition(signature: str, returned: str) -> list[str]:
+    line = f"def {signature} -> {returned}:"
     if len(line) <= LINE_LENGTH:
         return [line]
     name, _, arguments = signature.removesuffix(")").partition("(")
     # Types have commas too: an argument starts where a name with a colon follows.
     items = [f"{INDENT}{argument}," for argument in re.split(r", (?=\w+:)", arguments)]
-    return [f"def {name}(", *items, ") -> dict[str, Tensor]:"]
+    return [f"def {name}(", *items, f") -> {returned}:"]

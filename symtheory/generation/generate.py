@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symtheory.codegen.generated_module import GeneratedModule
+from symtheory.codegen.helpers import helpers_called
 from symtheory.codegen.predictor import render_predictor
 from symtheory.errors import CalculusError, CodegenError, SingularMetricError
 from symtheory.generation.assembly import GEOMETRY, Assembly, GeometrySources
@@ -13,7 +14,6 @@ from symtheory.generation.group_functions import render_act, render_compose, ren
 from symtheory.generation.header import render_header
 from symtheory.generation.matrix_functions import MatrixFunctions
 from symtheory.generation.matrix_setting import MatrixSetting
-from symtheory.generation.matrix_text import helpers_called
 from symtheory.generation.pullback_functions import PullbackFunctions
 from symtheory.geometry import MatrixGeometry
 from symtheory.geometry.pullback_geometry import PullbackGeometry
