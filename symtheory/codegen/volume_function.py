@@ -77,6 +77,7 @@ class _Writer:
     def __init__(self, program: MatrixProgram, charges: bool) -> None:
         self.program = program
         self.charges = charges
+        self.bases: dict[str, str] = {}
 
     def component(self, spans: Sequence[Span], form: Form) -> str:
         """The variable that holds ½ log det of one component."""
@@ -131,12 +132,7 @@ class _Writer:
     def _dense(self, form: DenseGram) -> str:
         program, spans = self.program, form.spans
         like = next(iter(program.variables.values()))
-        bases = [
-            program.assign_source("basis", f"{BASES[span.kind]}({program.size(span.size)}, {like})")
-            if span.kind in BASES
-            else ""
-            for span in spans
-        ]
+        bases = [self._basis(span, like) for span in spans]
         blocks: dict[tuple[int, int], str] = {}
         for i, j in [*((i, i) for i in range(len(spans))), *combinations(range(len(spans)), 2)]:
             block = form.gram.block(spans[i], spans[j])
@@ -146,14 +142,25 @@ class _Writer:
             else:
                 source = self._block(block, bases[i], bases[j], is_column=spans[j].kind == "number")
             factor = (1 + self._doubles(spans[i])) * (1 + self._doubles(spans[j]))
-            blocks[i, j] = program.assign_source("block", source if factor == 1 else f"{factor} * ({source})")
-        rows = [
-            ", ".join(blocks[i, j] if i <= j else f"{blocks[j, i]}.mT" for j in range(len(spans)))
-            for i in range(len(spans))
-        ]
-        listed = ", ".join(f"[{row}]" for row in rows)
-        whole = program.assign_source("gram", f"_assembled([{listed}])") if len(spans) > 1 else blocks[0, 0]
+            wish = "_".join(dict.fromkeys(spans[place].factor.name for place in (i, j)))
+            blocks[i, j] = program.assign_source(f"gram_{wish}", source if factor == 1 else f"{factor} * ({source})")
+        if len(spans) == 1:
+            return f"torch.linalg.slogdet({blocks[0, 0]})[1]"
+        rows = []
+        for i in range(len(spans)):
+            row = ", ".join(blocks[i, j] if i <= j else f"{blocks[j, i]}.mT" for j in range(len(spans)))
+            rows.append(program.assign_source("row", f"[{row}]"))
+        whole = program.assign_source("gram", f"_assembled([{', '.join(rows)}])")
         return f"torch.linalg.slogdet({whole})[1]"
+
+    def _basis(self, span: Span, like: str) -> str:
+        """The variable of an orthonormal basis of a span's elements; empty for all matrices and for numbers."""
+        if span.kind not in BASES:
+            return ""
+        source = f"{BASES[span.kind]}({self.program.size(span.size)}, {like})"
+        if source not in self.bases:
+            self.bases[source] = self.program.assign_source("basis", source)
+        return self.bases[source]
 
     def _doubles(self, span: Span) -> bool:
         """Whether the gradient of the charge is twice the field: that of a linear charge is the field itself."""

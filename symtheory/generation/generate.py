@@ -18,6 +18,7 @@ from symtheory.generation.pullback_functions import PullbackFunctions
 from symtheory.geometry import MatrixGeometry
 from symtheory.geometry.pullback_geometry import PullbackGeometry
 from symtheory.parametrization import Parametrization
+from symtheory.predictions.orbit_volume_matrices import render_gauge_correction
 
 if TYPE_CHECKING:
     from symtheory.geometry import MetricFamily
@@ -29,7 +30,7 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     Holds ``predictor``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas of every prediction, and the
     geometry of the metric: ``check_domain``, ``inner``, ``norm``, ``flat``, ``sharp``, ``vertical``,
     ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``riemannian_hessian`` and ``hessian_trace``; for
-    coordinatewise graphs also ``exponential``, ``logarithm`` and ``gauge_correction``. What cannot be generated is
+    coordinatewise graphs also ``exponential`` and ``logarithm``; and the orbit-volume term ``gauge_correction``. What cannot be generated is
     listed with its reason in the header and in ``.omitted``. Raises ``MetricError`` for a metric that is unknown or
     does not fit, and ``CodegenError`` for a name that cannot stand in source text.
     """
@@ -46,6 +47,8 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     except (CalculusError, SingularMetricError) as error:
         label = None
         assembly.omitted |= dict.fromkeys(GEOMETRY, str(error))
+    if not _is_elementwise(parametrization):  # of coordinates it is one of the geometry's functions
+        assembly.attempt("gauge_correction", lambda: render_gauge_correction(parametrization.subject))
     predictions = parametrization.predictions()
     for prediction in predictions.values():
         for function in prediction.torch_functions():
@@ -64,6 +67,13 @@ def _geometry_sources(parametrization: Parametrization, metric: str | MetricFami
     if isinstance(geometry, MatrixGeometry):
         return MatrixFunctions(MatrixSetting(parametrization, geometry))
     return GeometryFunctions(parametrization, geometry)
+
+
+def _is_elementwise(parametrization: Parametrization) -> bool:
+    try:
+        return bool(parametrization.model)
+    except CalculusError:
+        return False
 
 
 def _require_plain(name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from symtheory.errors import CalculusError, CodegenError, DerivationError
-from symtheory.predictions import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from symtheory.predictions import discrete_noether, label_noise, mirror, orbit_volume, stationary_density, weight_decay
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.subject import Subject
 
@@ -18,6 +18,7 @@ MECHANISMS: dict[str, Derivation] = {
     label_noise.MECHANISM: label_noise.derive,
     stationary_density.MECHANISM: stationary_density.derive,
     weight_decay.MECHANISM: weight_decay.derive,
+    orbit_volume.MECHANISM: orbit_volume.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""
