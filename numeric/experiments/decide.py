@@ -14,7 +14,7 @@ from numeric.comparison.check import Checkable, check
 from numeric.comparison.mechanisms.combine import undecided
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError, DataError, DivergedError, SizeError
-from numeric.experiments import discrete_noether, label_noise, mirror, stationary_density, weight_decay
+from numeric.experiments import discrete_noether, label_noise, mirror, orbit_volume, stationary_density, weight_decay
 from numeric.experiments.experiment import Experiment
 from numeric.files import make_folder
 
@@ -24,10 +24,11 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "label_noise": label_noise.run,
     "stationary_density": stationary_density.run,
     "weight_decay": weight_decay.run,
+    "orbit_volume": orbit_volume.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = ("discrete_noether", "stationary_density")
+WITHOUT_DATA = ("discrete_noether", "stationary_density", "orbit_volume")
 """Mechanisms whose experiments can make their own data."""
 
 

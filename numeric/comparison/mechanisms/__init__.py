@@ -10,6 +10,7 @@ from torch import Tensor
 from numeric.comparison.mechanisms.discrete_noether import discrete_noether
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
+from numeric.comparison.mechanisms.orbit_volume import orbit_volume
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
 from numeric.comparison.verdict import Verdict
@@ -23,5 +24,6 @@ CHECKS: dict[str, Check] = {
     "label_noise": label_noise,
     "stationary_density": stationary_density,
     "weight_decay": weight_decay,
+    "orbit_volume": orbit_volume,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""

@@ -1,0 +1,217 @@
+"""Isotropic Langevin dynamics with the charges held near constants, ever more tightly and at ever smaller steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.comparison.slice_geometry import SliceGeometry, radius
+from numeric.errors import CheckError
+from numeric.experiments import observables
+from numeric.experiments.experiment import Experiment
+from numeric.experiments.problem import Problem
+from numeric.experiments.start import elementwise_model, kernel
+from numeric.experiments.synthetic import synthetic
+from numeric.losses import coefficient_error, squared_error
+from numeric.training import Langevin, train
+from numeric.training.model import Model, as_model
+from numeric.training.program import Loss
+from numeric.training.stream_seed import stream_seed
+
+MOST_STEPS = 60_000
+"""Of all runs together."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """width, coordinate_width: of the slice at scale 1, over the radius to which it bends; stiffness: η κ times the
+    largest eigenvalue of ∇c ∇cᵀ there; scales: s, one run each, with κ ∝ 1/s and η ∝ s², so that both errors are of
+    order s; burn, gap, coordinate_burn, coordinate_gap: time η × steps before the first snapshot and between snapshots,
+    in relaxation times. The names with coordinate are for the runs on one coordinate.
+
+    temperature, target, first, last: of the runs on one coordinate, whose parameters start with squares evenly spaced
+    between those of two numbers. replicas, snapshots, candidates (draws of a start), samples, deviation, noise: of the
+    runs on synthetic data, whose loss has a weight decay of 1.
+    """
+
+    width: float = 0.2
+    coordinate_width: float = 0.07
+    stiffness: float = 0.3
+    scales: tuple[float, ...] = (1.0, 0.7, 0.5)
+    burn: float = 4.0
+    gap: float = 0.6
+    snapshots: int = 30
+    replicas: int = 1_000
+    candidates: int = 200
+    samples: int = 4
+    deviation: float = 1.0
+    noise: float = 0.5
+    coordinate_burn: float = 3.0
+    coordinate_gap: float = 0.7
+    coordinate_snapshots: int = 6
+    coordinate_replicas: int = 6_000
+    temperature: float = 0.5
+    target: float = 1.0
+    first: float = 1.4
+    last: float = 0.1
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What is trained: temperature, the time in which it relaxes, weight decay, how many numbers w has,
+    and times of the snapshots over that time."""
+
+    problem: Problem
+    width: float
+    temperature: float
+    relaxation: float
+    decay: float
+    replicas: int
+    outputs: int
+    times: tuple[float, ...]
+
+
+def run(
+    module: Any,
+    functions: Any,
+    data: Mapping[str, Tensor] | None = None,
+    plan: Plan = Plan(),
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Experiment:
+    """One run for each scale from one start, whose charges are those held, with the observables "point" and "gradient".
+
+    A module that acts coordinate by coordinate is trained on one coefficient with a scalar target, any other on the
+    data of `synthetic`; `data` are not used. The loss trained is L(w) + λ‖θ‖²/2 + κ‖c − c₀‖²/2, λ = 0 for one
+    coefficient; its gradient is what is recorded. Raises CheckError where there is no charge to hold.
+    """
+    if not hasattr(functions, "orbit_volume_charges"):
+        raise CheckError("there is no charge to hold: the law is one of marginals, and has no experiment")
+    model = as_model(module)
+    setting = _coefficient(module, plan) if hasattr(functions, "orbit_volume_slope") else _network(model, functions, plan, seed)
+    start = setting.problem.initial
+    assert isinstance(start, dict)
+    geometry = SliceGeometry.at(functions.orbit_volume_charges, start)
+    stiffness = torch.linalg.eigvalsh((rows := geometry.gradients({k: v[None] for k, v in start.items()})[0]) @ rows.mT)
+    bend = float(radius(stiffness))
+    if not bend > 0:
+        raise CheckError("the charges' gradients depend on each other at the start: the slice is no manifold there")
+    _require_time(setting, plan, bend, float(stiffness.max()))
+    runs = []
+    for number, scale in enumerate(plan.scales):
+        kappa = setting.temperature / (setting.width * bend) ** 2 / scale
+        lr = plan.stiffness * scale / (kappa * float(stiffness.max()))
+        unit = setting.relaxation / lr
+        at = [round(time * unit) for time in setting.times]
+        held = _Held(model, functions.orbit_volume_charges, start)
+        runs.append(
+            train(
+                held.module(),
+                held.loss(setting, kappa),
+                setting.problem.data,
+                optimizer=Langevin(lr=lr, temperature=setting.temperature),
+                steps=at[-1] + 1,
+                replicas=setting.replicas,
+                seed=seed + number,
+                initial=start,
+                constants=setting.problem.constants,
+                observables={"point": observables.point, "gradient": observables.gradient},
+                record_at=at,
+                device=device,
+                dtype=torch.float64,
+                progress=progress,
+            )
+        )
+    return Experiment(tuple(replace(run, module=module) for run in runs), setting.problem.data, setting.problem.constants)
+
+
+def _require_time(setting: _Setting, plan: Plan, bend: float, largest: float) -> None:
+    kappa = setting.temperature / (setting.width * bend) ** 2
+    steps = setting.times[-1] * setting.relaxation * kappa * largest / plan.stiffness
+    needed = steps * sum(scale**-2 for scale in plan.scales)
+    if needed > MOST_STEPS:
+        raise CheckError(f"so unlike charges take {needed:,.0f} steps to hold: choose other sizes")
+
+
+def _coefficient(module: Any, plan: Plan) -> _Setting:
+    model = elementwise_model(module, 1)
+    spread = torch.linspace(plan.first**2, plan.last**2, len(model.parameters), dtype=torch.float64).sqrt()
+    times = tuple(plan.coordinate_burn + plan.coordinate_gap * place for place in range(plan.coordinate_snapshots))
+    start = {name: value.reshape(1) for name, value in zip(model.parameters, spread, strict=True)}
+    target = torch.full((1, 1), plan.target, dtype=torch.float64)
+    problem = Problem({"y": target}, {}, coefficient_error, start)
+    return _Setting(problem, plan.coordinate_width, plan.temperature, 1 / kernel(model, start), 0.0, plan.coordinate_replicas, 1, times)
+
+
+def _network(model: Model, functions: Any, plan: Plan, seed: int) -> _Setting:
+    problem = synthetic(model, samples=plan.samples, noise=plan.noise, deviation=plan.deviation, seed=seed)
+    start = _best_start(problem, functions, seed, plan.candidates)
+    numbers = torch.cat([leaf.reshape(-1) for leaf in start.values()])
+    outputs = problem.data["y"][0].numel()
+    # Without the loss of w this is the temperature at which a decay of 1 keeps ‖θ‖² where it starts.
+    temperature = float(numbers.square().mean())
+    times = tuple(plan.burn + plan.gap * place for place in range(plan.snapshots))
+    return _Setting(replace(problem, initial=start), plan.width, temperature, 1.0, 1.0, plan.replicas, outputs, times)
+
+
+def _best_start(problem: Problem, functions: Any, seed: int, candidates: int) -> dict[str, Tensor]:
+    """Of several draws the one on whose slice the fewest steps are needed: gradients of charges of like lengths."""
+    assert callable(problem.initial)
+    generator = torch.Generator().manual_seed(stream_seed(seed, "slice", 0, 0))
+    starts = [dict(problem.initial(generator)) for _ in range(candidates)]
+    geometry = SliceGeometry.at(functions.orbit_volume_charges, starts[0])
+    rows = geometry.gradients({name: torch.stack([start[name] for start in starts]) for name in starts[0]})
+    values = torch.linalg.eigvalsh(rows @ rows.mT)
+    sizes = torch.stack([sum((leaf.square().sum() for leaf in start.values()), torch.zeros(())) for start in starts])
+    return starts[int((sizes * values[:, -1] / radius(values) ** 2).argmin())]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A model that gives w, its charges and ‖θ‖² in one vector, and the loss that holds the charges at the start's."""
+
+    model: Model
+    charges: Callable[..., Mapping[str, Tensor]]
+    start: Mapping[str, Tensor]
+
+    def module(self) -> SimpleNamespace:
+        model, with_inputs = self.model, int(bool(self.model.inputs))
+
+        def predictor(point: dict[str, Tensor], **inputs: Tensor) -> Tensor:
+            w = model.predictor(point, **inputs).flatten(1 + with_inputs)
+            held = [value.flatten(1 + with_inputs) for value in self.charges(point).values()]
+            norm = torch.stack([leaf.square().flatten(1 + with_inputs).sum(-1) for leaf in point.values()]).sum(0)
+            parts = [w, *held, norm[..., None]]
+            return torch.cat([part.expand(*w.shape[:-1], -1) for part in parts], -1)
+
+        return SimpleNamespace(
+            NAME=model.name,
+            PARAMETERS=dict(model.parameters),
+            INPUTS=dict(model.inputs),
+            CONSTANTS=dict(model.constants),
+            DECLARATION_HASH=model.declaration_hash,
+            predictor=predictor,
+        )
+
+    def loss(self, setting: _Setting, kappa: float) -> Loss:
+        held_at = torch.cat([value.reshape(-1) for value in self.charges(dict(self.start)).values()])
+        plain = squared_error if self.model.inputs else coefficient_error
+        outputs = setting.outputs
+
+        def confining(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
+            w, charges, norm = prediction[..., :outputs], prediction[..., outputs:-1], prediction[..., -1]
+            flat = {"y": batch["y"].flatten(2)}
+            holding = 0.5 * kappa * (charges - held_at.to(charges.device)).square().sum(-1)
+            extra = holding + 0.5 * setting.decay * norm
+            value = plain(w, flat)
+            return value + (extra if self.model.inputs else extra[:, None])
+
+        return confining
