@@ -46,7 +46,7 @@ MATRICES = (
     "tied_embedding",
     "transformer",
 )
-"""Closed spectra, dense blocks, numbers among matrices, copies, shifts that charges have and that biases make up for."""
+"""Closed spectra, dense blocks, numbers among matrices, copies, shifts with charges, shifts that biases make up for."""
 
 
 def elements(factor: Factor, *, charges: bool) -> list[np.ndarray]:
@@ -79,7 +79,11 @@ def dense(name: str, point: Arrays, *, charges: bool) -> float:
         for element in elements(factor, charges=charges):
             field = factor.field(element, point)
             row = np.concatenate([np.ravel(field.get(key, np.zeros_like(value))) for key, value in point.items()])
-            rows.append(row / np.linalg.norm(row) if is_shift and len(field) == 1 else row * (2 if charges and not is_shift else 1))
+            rows.append(
+                row / np.linalg.norm(row)
+                if is_shift and len(field) == 1
+                else row * (2 if charges and not is_shift else 1)
+            )
     matrix = np.array(rows)
     return float(np.linalg.slogdet(matrix @ matrix.T)[1] / 2)
 
@@ -143,7 +147,9 @@ def test_jacobian_of_a_coordinate(case: str) -> None:
     rows = [gradient(case, theta)]
     for charge in range(len(names(case)) - 1):
         shifted = [theta + step * 1j * np.eye(len(theta))[i][:, None] for i in range(len(theta))]
-        values = [list(module.orbit_volume_charges(tensors(dict(zip(names(case), s, strict=True)))).values()) for s in shifted]
+        values = [
+            list(module.orbit_volume_charges(tensors(dict(zip(names(case), s, strict=True)))).values()) for s in shifted
+        ]
         rows.append(np.stack([np.asarray(value[charge]).imag / step for value in values]))
     jacobian = np.moveaxis(np.stack(rows), -1, 0)
     expected = np.log(np.abs(np.linalg.det(jacobian)))
@@ -173,10 +179,14 @@ def test_law_of_a_product_in_its_coordinates() -> None:
 def test_weight_decay_makes_the_law_of_w_a_bessel_function() -> None:
     relations = {relation.lhs: relation.rhs for relation in predictions("hadamard")["orbit_volume"].relations}
     law = relations[sp.Function("p_decay")(PREDICTOR)].subs(sp.Function("L")(PREDICTOR), 0)
-    at = sp.lambdify((PREDICTOR, LAMBDA, TEMPERATURE), law * sp.Symbol("Z", positive=True), modules=[{"besselk": lambda n, x: k0(x)}, "numpy"])
+    at = sp.lambdify(
+        (PREDICTOR, LAMBDA, TEMPERATURE),
+        law * sp.Symbol("Z", positive=True),
+        modules=[{"besselk": lambda n, x: k0(x)}, "numpy"],
+    )
     for w in (0.3, -1.1):
         # p(w) = ∫ exp(−λ(u² + v²)/2T) δ(uv − w) du dv, over u > 0 and u < 0.
-        marginal = 2 * quad(lambda u: np.exp(-0.7 * (u**2 + (w / u) ** 2) / 0.8) / u, 0, np.inf, limit=200)[0]
+        marginal = 2 * quad(lambda u, w: np.exp(-0.7 * (u**2 + (w / u) ** 2) / 0.8) / u, 0, np.inf, (w,), limit=200)[0]
         assert 2 * at(w, 0.7, 0.4) == pytest.approx(marginal, rel=1e-8)
 
 
@@ -226,7 +236,9 @@ def test_statement_at_symbolic_size_names_measure_and_noise() -> None:
 
 def test_balanced_law_of_a_deep_product() -> None:
     for depth in (3, 5):
-        relations = {relation.lhs: relation.rhs for relation in product_of(depth).predictions()["orbit_volume"].relations}
+        relations = {
+            relation.lhs: relation.rhs for relation in product_of(depth).predictions()["orbit_volume"].relations
+        }
         law = relations[sp.Function("p_balanced")(PREDICTOR)].subs(sp.Function("L")(PREDICTOR), 0)
         slope = sp.log(law.subs(PREDICTOR, 2) / law.subs(PREDICTOR, 1)) / sp.log(2)
         assert float(slope) == pytest.approx(-2 * (depth - 1) / depth)

@@ -61,19 +61,21 @@ class SliceGeometry:
     def _moved(self, theta: Tensor) -> Tensor:
         return torch.einsum("mde,ne->nmd", self.hessians, theta)
 
-    def virial(self, point: Leaves, gradient: Leaves, volume_gradient: Leaves, temperature: float) -> tuple[Tensor, Tensor]:
+    def virial(
+        self, point: Leaves, gradient: Leaves, volume_gradient: Leaves, temperature: float
+    ) -> tuple[Tensor, Tensor]:
         """Both sides (N,) of what the law exp(−L/T − V) on the slice implies for f = ½‖θ‖²:
 
-        E[Δf − ∇f·∇L/T] = E[∇f·∇V], with the gradient and the Laplacian of the slice. There Δf = (D − m) − tr(P K), where
-        P is the projection onto tangents and K = Σ v_a H_a for the normal part Σ v_a ∇c_a of θ. What holds the charges
-        may be part of the gradient of L: it is normal. All leaves (N, *shape).
+        E[Δf − ∇f·∇L/T] = E[∇f·∇V], with the gradient and the Laplacian of the slice. There Δf = (D − m) − tr(P K),
+        where P is the projection onto tangents and K = Σ v_a H_a for the normal part Σ v_a ∇c_a of θ. What holds the
+        charges may be part of the gradient of L: it is normal. All leaves (N, *shape).
         """
         size = sum(leaf[0].numel() for leaf in point.values())
         chunk = max(1, MOST_NUMBERS // (size * (size + self.charges)))
+        theta, slope, bias = (_joined(leaves, 1) for leaves in (point, gradient, volume_gradient))
         parts = [
-            self._virial(*(leaf[start : start + chunk] for leaf in (theta, slope, bias)), temperature)
-            for theta, slope, bias in [(_joined(point, 1), _joined(gradient, 1), _joined(volume_gradient, 1))]
-            for start in range(0, len(theta), chunk)
+            self._virial(theta[rows], slope[rows], bias[rows], temperature)
+            for rows in torch.arange(len(theta)).split(chunk)
         ]
         return torch.cat([first for first, _ in parts]), torch.cat([second for _, second in parts])
 
@@ -95,7 +97,9 @@ def radius(values: Tensor) -> Tensor:
 
 
 def _joined(point: Leaves, batch: int) -> Tensor:
-    return torch.cat([leaf.flatten(batch) if leaf.ndim > batch else leaf.unsqueeze(batch) for leaf in point.values()], batch)
+    return torch.cat(
+        [leaf.flatten(batch) if leaf.ndim > batch else leaf.unsqueeze(batch) for leaf in point.values()], batch
+    )
 
 
 def _parts(theta: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,9 @@ def slice_law(
     names = list(start)
 
     def at(theta: FloatArray) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(np.ascontiguousarray(row))[:, None] for name, row in zip(names, theta, strict=True)}
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(row))[:, None] for name, row in zip(names, theta, strict=True)
+        }
 
     def slope(theta: FloatArray) -> FloatArray:
         leaves = {name: leaf.requires_grad_() for name, leaf in at(theta[:, None]).items()}

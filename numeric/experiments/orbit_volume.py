@@ -24,8 +24,11 @@ from numeric.training.model import Model, as_model
 from numeric.training.program import Loss
 from numeric.training.stream_seed import stream_seed
 
-MOST_STEPS = 60_000
+MOST_STEPS = 100_000
 """Of all runs together."""
+
+NEAR = 0.2
+"""A start of one coordinate has w nearer to 0 than this, or pays for it in time."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,21 @@ class Plan:
     order s; burn, gap, coordinate_burn, coordinate_gap: time η × steps before the first snapshot and between snapshots,
     in relaxation times. The names with coordinate are for the runs on one coordinate.
 
-    temperature, target, first, last: of the runs on one coordinate, whose parameters start with squares evenly spaced
-    between those of two numbers. replicas, snapshots, candidates (draws of a start), samples, deviation, noise: of the
-    runs on synthetic data, whose loss has a weight decay of 1.
+    temperature, target: of the runs on one coordinate; they start with w near 0, where slices bend most, at a
+    given kernel JJᵀ. lr: largest η at scale 1, replicas, snapshots, samples, deviation, noise: of the runs on synthetic
+    data, whose loss has a weight decay of 1. candidates: draws of a start, of which the one with the fewest steps to
+    take is kept.
     """
 
     width: float = 0.2
     coordinate_width: float = 0.07
     stiffness: float = 0.3
-    scales: tuple[float, ...] = (1.0, 0.7, 0.5)
+    scales: tuple[float, ...] = (1.0, 0.6, 0.4)
     burn: float = 4.0
     gap: float = 0.6
-    snapshots: int = 30
-    replicas: int = 1_000
+    snapshots: int = 20
+    lr: float = 0.02
+    replicas: int = 1_500
     candidates: int = 200
     samples: int = 4
     deviation: float = 1.0
@@ -55,11 +60,10 @@ class Plan:
     coordinate_burn: float = 3.0
     coordinate_gap: float = 0.7
     coordinate_snapshots: int = 6
-    coordinate_replicas: int = 6_000
+    coordinate_replicas: int = 5_000
     temperature: float = 0.5
     target: float = 1.0
-    first: float = 1.4
-    last: float = 0.1
+    kernel: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class _Setting:
     replicas: int
     outputs: int
     times: tuple[float, ...]
+
+    def stiffness(self, plan: Plan, values: Tensor) -> float:
+        """κ at scale 1, for eigenvalues (m,) of ∇c ∇cᵀ: as tight as the width asks, and as the largest step allows."""
+        tight = self.temperature / (self.width * float(radius(values))) ** 2
+        return max(tight, plan.stiffness / (plan.lr * float(values.max()))) if self.decay else tight
 
 
 def run(
@@ -96,18 +105,19 @@ def run(
     if not hasattr(functions, "orbit_volume_charges"):
         raise CheckError("there is no charge to hold: the law is one of marginals, and has no experiment")
     model = as_model(module)
-    setting = _coefficient(module, plan) if hasattr(functions, "orbit_volume_slope") else _network(model, functions, plan, seed)
+    setting = (
+        _coefficient(module, functions, plan, seed)
+        if hasattr(functions, "orbit_volume_slope")
+        else _network(model, functions, plan, seed)
+    )
     start = setting.problem.initial
     assert isinstance(start, dict)
     geometry = SliceGeometry.at(functions.orbit_volume_charges, start)
     stiffness = torch.linalg.eigvalsh((rows := geometry.gradients({k: v[None] for k, v in start.items()})[0]) @ rows.mT)
-    bend = float(radius(stiffness))
-    if not bend > 0:
-        raise CheckError("the charges' gradients depend on each other at the start: the slice is no manifold there")
-    _require_time(setting, plan, bend, float(stiffness.max()))
+    _require_time(setting, plan, stiffness)
     runs = []
     for number, scale in enumerate(plan.scales):
-        kappa = setting.temperature / (setting.width * bend) ** 2 / scale
+        kappa = setting.stiffness(plan, stiffness) / scale
         lr = plan.stiffness * scale / (kappa * float(stiffness.max()))
         unit = setting.relaxation / lr
         at = [round(time * unit) for time in setting.times]
@@ -130,30 +140,52 @@ def run(
                 progress=progress,
             )
         )
-    return Experiment(tuple(replace(run, module=module) for run in runs), setting.problem.data, setting.problem.constants)
+    return Experiment(
+        tuple(replace(run, module=module) for run in runs), setting.problem.data, setting.problem.constants
+    )
 
 
-def _require_time(setting: _Setting, plan: Plan, bend: float, largest: float) -> None:
-    kappa = setting.temperature / (setting.width * bend) ** 2
-    steps = setting.times[-1] * setting.relaxation * kappa * largest / plan.stiffness
+def _require_time(setting: _Setting, plan: Plan, values: Tensor) -> None:
+    if not float(radius(values)) > 0:
+        raise CheckError("the charges' gradients depend on each other at the start: the slice is no manifold there")
+    steps = (
+        setting.times[-1] * setting.relaxation * setting.stiffness(plan, values) * float(values.max()) / plan.stiffness
+    )
     needed = steps * sum(scale**-2 for scale in plan.scales)
     if needed > MOST_STEPS:
         raise CheckError(f"so unlike charges take {needed:,.0f} steps to hold: choose other sizes")
 
 
-def _coefficient(module: Any, plan: Plan) -> _Setting:
+def _coefficient(module: Any, functions: Any, plan: Plan, seed: int) -> _Setting:
     model = elementwise_model(module, 1)
-    spread = torch.linspace(plan.first**2, plan.last**2, len(model.parameters), dtype=torch.float64).sqrt()
-    times = tuple(plan.coordinate_burn + plan.coordinate_gap * place for place in range(plan.coordinate_snapshots))
-    start = {name: value.reshape(1) for name, value in zip(model.parameters, spread, strict=True)}
+
+    def draw(generator: torch.Generator) -> dict[str, Tensor]:
+        numbers = torch.randn(len(model.parameters), 1, generator=generator, dtype=torch.float64)
+        return _scaled_to_kernel(model, dict(zip(model.parameters, numbers, strict=True)), plan.kernel)
+
+    def cost(start: Mapping[str, Tensor]) -> float:
+        return 1 + (float(model.predictor(dict(start))) / NEAR) ** 2
+
     target = torch.full((1, 1), plan.target, dtype=torch.float64)
+    start = _best_start(draw, functions, seed, plan.candidates, cost)
     problem = Problem({"y": target}, {}, coefficient_error, start)
-    return _Setting(problem, plan.coordinate_width, plan.temperature, 1 / kernel(model, start), 0.0, plan.coordinate_replicas, 1, times)
+    times = tuple(plan.coordinate_burn + plan.coordinate_gap * place for place in range(plan.coordinate_snapshots))
+    return _Setting(
+        problem,
+        plan.coordinate_width,
+        plan.temperature,
+        1 / kernel(model, start),
+        0.0,
+        plan.coordinate_replicas,
+        1,
+        times,
+    )
 
 
 def _network(model: Model, functions: Any, plan: Plan, seed: int) -> _Setting:
     problem = synthetic(model, samples=plan.samples, noise=plan.noise, deviation=plan.deviation, seed=seed)
-    start = _best_start(problem, functions, seed, plan.candidates)
+    assert callable(problem.initial)
+    start = _best_start(problem.initial, functions, seed, plan.candidates, _squared_length)
     numbers = torch.cat([leaf.reshape(-1) for leaf in start.values()])
     outputs = problem.data["y"][0].numel()
     # Without the loss of w this is the temperature at which a decay of 1 keeps ‖θ‖² where it starts.
@@ -162,16 +194,33 @@ def _network(model: Model, functions: Any, plan: Plan, seed: int) -> _Setting:
     return _Setting(replace(problem, initial=start), plan.width, temperature, 1.0, 1.0, plan.replicas, outputs, times)
 
 
-def _best_start(problem: Problem, functions: Any, seed: int, candidates: int) -> dict[str, Tensor]:
-    """Of several draws the one on whose slice the fewest steps are needed: gradients of charges of like lengths."""
-    assert callable(problem.initial)
+def _scaled_to_kernel(model: Model, point: Mapping[str, Tensor], wanted: float) -> dict[str, Tensor]:
+    """A multiple of a point with a kernel near the one wanted, exactly so where w is homogeneous."""
+    value = kernel(model, point)
+    degree = math.log2(kernel(model, {name: 2 * leaf for name, leaf in point.items()}) / value)
+    scale = (wanted / value) ** (1 / degree) if degree > 0 else 1.0
+    return {name: scale * leaf for name, leaf in point.items()}
+
+
+def _squared_length(start: Mapping[str, Tensor]) -> float:
+    return sum(float(leaf.square().sum()) for leaf in start.values())
+
+
+def _best_start(
+    draw: Callable[[torch.Generator], Mapping[str, Any]],
+    functions: Any,
+    seed: int,
+    candidates: int,
+    cost: Callable[[Mapping[str, Tensor]], float],
+) -> dict[str, Tensor]:
+    """Of several draws the one that takes the fewest steps: `cost` times what holding its charges takes."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "slice", 0, 0))
-    starts = [dict(problem.initial(generator)) for _ in range(candidates)]
+    starts = [dict(draw(generator)) for _ in range(candidates)]
     geometry = SliceGeometry.at(functions.orbit_volume_charges, starts[0])
     rows = geometry.gradients({name: torch.stack([start[name] for start in starts]) for name in starts[0]})
     values = torch.linalg.eigvalsh(rows @ rows.mT)
-    sizes = torch.stack([sum((leaf.square().sum() for leaf in start.values()), torch.zeros(())) for start in starts])
-    return starts[int((sizes * values[:, -1] / radius(values) ** 2).argmin())]
+    costs = torch.tensor([cost(start) for start in starts], dtype=torch.float64)
+    return starts[int((costs * values[:, -1] / radius(values) ** 2).argmin())]
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     Holds ``predictor``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas of every prediction, and the
     geometry of the metric: ``check_domain``, ``inner``, ``norm``, ``flat``, ``sharp``, ``vertical``,
     ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``riemannian_hessian`` and ``hessian_trace``; for
-    coordinatewise graphs also ``exponential`` and ``logarithm``; and the orbit-volume term ``gauge_correction``. What cannot be generated is
-    listed with its reason in the header and in ``.omitted``. Raises ``MetricError`` for a metric that is unknown or
-    does not fit, and ``CodegenError`` for a name that cannot stand in source text.
+    coordinatewise graphs also ``exponential`` and ``logarithm``; and the orbit-volume term ``gauge_correction``. What
+    cannot be generated is listed with its reason in the header and in ``.omitted``. Raises ``MetricError`` for a metric
+    that is unknown or does not fit, and ``CodegenError`` for a name that cannot stand in source text.
     """
     label: str | None = metric if isinstance(metric, str) else metric.name
     for name in (parametrization.name, label):

@@ -48,4 +48,6 @@ def field_determinant(fields: sp.Matrix) -> tuple[int, sp.Expr]:
     """
     rank = fields.rank()
     rows = combinations(range(fields.rows), rank)
-    return rank, sp.expand(sp.Add(*(gram_determinant(fields.extract(list(chosen), list(range(fields.cols)))) for chosen in rows)))
+    return rank, sp.expand(
+        sp.Add(*(gram_determinant(fields.extract(list(chosen), list(range(fields.cols)))) for chosen in rows))
+    )

@@ -78,7 +78,7 @@ def orbit_volume_of_coordinate(model: ElementwiseModel, subject: Subject) -> Pre
         relations.append(equation(left, right))
         measures.append(f"{measure} for {left}")
     if law.closed_jacobian is not None:
-        numbers = {"w": PREDICTOR, **{name: symbol for name, symbol in law.charge_symbols.items()}}
+        numbers = {"w": PREDICTOR, **law.charge_symbols}
         formulas[DENSITY] = Formula(
             -sp.log(law.closed_jacobian), "log p(w, c) + L/T up to a constant.", tensors=numbers
         )
@@ -153,7 +153,7 @@ class _Coordinate:
     @cached_property
     def is_compact(self) -> bool:
         """Whether all generators are antisymmetric: then orbits are compact, and there is no charge."""
-        return bool(self.model.generators) and all(matrix.T == -matrix for matrix in self.model.generators)
+        return bool(self.model.generators) and all(-matrix == matrix.T for matrix in self.model.generators)
 
     @cached_property
     def charge_symbols(self) -> dict[str, sp.Symbol]:
@@ -241,8 +241,8 @@ class _Coordinate:
         """The factor of exp(−L/T) in the law of w alone with λ‖θ‖²/2 added to the loss, no charge held; None where it
         is not closed.
 
-        For θ ∈ R² with weight coordinates p₁ ↦ e^{ωt} p₁, p₂ ↦ e^{−ωt} p₂ and w ∝ (p₁p₂)^e: dθ ∝ d(p₁p₂) dt, and along an
-        orbit ‖θ‖² = R(w) cosh 2ω(t − t₀), R the smallest value. ∫ exp(−λR cosh(2ωt)/2T) dt ∝ K₀(λR/2T).
+        For θ ∈ R² with weight coordinates p₁ ↦ e^{ωt} p₁, p₂ ↦ e^{−ωt} p₂ and w ∝ (p₁p₂)^e: dθ ∝ d(p₁p₂) dt, and along
+        an orbit ‖θ‖² = R(w) cosh 2ω(t − t₀), R the smallest value. ∫ exp(−λR cosh(2ωt)/2T) dt ∝ K₀(λR/2T).
         """
         if self.model.dimension != 2 or len(self.model.generators) != 1 or not self.is_linear:
             return None
@@ -253,7 +253,9 @@ class _Coordinate:
             return None
         ((first, second),) = weights.weights
         inside = sp.Poly(
-            self.model.predictor.subs(dict(zip(self.model.coordinates, weights.inverse, strict=True)), simultaneous=True),
+            self.model.predictor.subs(
+                dict(zip(self.model.coordinates, weights.inverse, strict=True)), simultaneous=True
+            ),
             *weights.symbols,
         )
         exponents, _ = inside.terms()[0]
@@ -283,7 +285,9 @@ class _Coordinate:
         if self.is_singular:
             found.append("at c = 0 the slice has a singular point over w = 0, where its law has no finite mass")
         if self.decayed is not None:
-            found.append("p_decay(w): for the loss L(w) + λ‖θ‖²/2 with λ > 0 and no charge held; it makes orbits finite")
+            found.append(
+                "p_decay(w): for the loss L(w) + λ‖θ‖²/2 with λ > 0 and no charge held; it makes orbits finite"
+            )
         return tuple(found)
 
 

@@ -158,9 +158,7 @@ def _charges_source(subject: Subject) -> str:
     return render_charges(CHARGES, factors, subject.graph.parameters, subject.name, "Charges of a point, by name.")
 
 
-def _described(
-    function: Any, letter: str, gram: FieldGram, *, charges: bool
-) -> tuple[list[sp.Basic], list[str]]:
+def _described(function: Any, letter: str, gram: FieldGram, *, charges: bool) -> tuple[list[sp.Basic], list[str]]:
     """Relations for every component and for their sum, and notes on what their symbols stand for."""
     relations: list[sp.Basic] = []
     notes: list[str] = []
@@ -177,9 +175,7 @@ def _described(
     return [equation(function(THETA), sp.Add(*parts)), *relations], notes
 
 
-def _half_logarithm(
-    spans: Sequence[Span], form: Form, key: str, letter: str, *, charges: bool
-) -> tuple[sp.Expr, str]:
+def _half_logarithm(spans: Sequence[Span], form: Form, key: str, letter: str, *, charges: bool) -> tuple[sp.Expr, str]:
     """½ log det of one copy of a component, and what its symbols are."""
     i, j = sp.symbols("i j", integer=True)
     h = spans[0].size
@@ -202,7 +198,9 @@ def _half_logarithm(
     if isinstance(form, DenseGram):
         name = f"{'K' if charges else 'M'}_{key}"
         kind = "gradients of charges" if charges else "fields of generators"
-        return sp.log(sp.Function("det")(sp.Symbol(name))) / 2, f"{name} is the Gram matrix of {kind}, {_blocks(form)}"
+        return sp.log(
+            sp.Function("det")(sp.Symbol(name))
+        ) / 2, f"{name} is the Gram matrix of {kind}, {_blocks(form, charges)}"
     entries = sp.IndexedBase(f"g_{key}")
     factor = 4 if charges else 1
     if len(spans) == 1:
@@ -213,7 +211,7 @@ def _half_logarithm(
     return sp.Sum(sp.log(sp.Function("det")(factor * entries[i])), (i, 1, h)) / 2, meaning
 
 
-def _blocks(form: DenseGram) -> str:
+def _blocks(form: DenseGram, charges: bool) -> str:
     """The blocks on and above the diagonal as maps of elements."""
     found = []
     for place, first in enumerate(form.spans):
@@ -226,5 +224,7 @@ def _blocks(form: DenseGram) -> str:
                 found += [f"{factor}: A ↦ {' + '.join(terms)}"] if terms else []
             elif block:
                 found.append(f"{factor}: {as_formula(block)}")
-    scale = "" if all(isinstance(span.factor, Translation) for span in form.spans) else "up to factors 2 of charges, "
-    return f"{scale}with blocks {'; '.join(found)}"
+    # The gradient of a quadratic charge is twice the field.
+    linear = any(isinstance(span.factor, Translation) for span in form.spans)
+    scale = ("2 to the number of quadratic charges in each, times " if linear else "4 times ") if charges else ""
+    return f"{scale}the blocks {'; '.join(found)}"

@@ -12,10 +12,10 @@ from symtheory.errors import CalculusError
 from symtheory.geometry.matrix.determinant_form import OuterSums, PairSums, determinant_form
 from symtheory.geometry.matrix.field_gram import FieldGram, generator_fields
 from symtheory.graph.shapes import Size, torch_number
+from symtheory.matrix_calculus.definitions import Definitions
 from symtheory.matrix_calculus.polynomial import Polynomial, letter
 from symtheory.matrix_calculus.trace_form import gradient, trace
 from symtheory.matrix_calculus.two_sided import two_sided
-from symtheory.matrix_calculus.definitions import Definitions
 from symtheory.predictions.equation import equation
 from symtheory.predictions.orbit_volume_terms import LOSS, MECHANISM
 from symtheory.predictions.source_function import SourceFunction
@@ -34,9 +34,7 @@ class LogSpectrum:
     gaps: sp.Expr = sp.S.Zero
 
     def __add__(self, other: LogSpectrum) -> LogSpectrum:
-        return LogSpectrum(
-            sp.expand(self.single + other.single), self.sums + other.sums, self.gaps + other.gaps
-        )
+        return LogSpectrum(sp.expand(self.single + other.single), self.sums + other.sums, self.gaps + other.gaps)
 
     def __mul__(self, factor: sp.Expr) -> LogSpectrum:
         return LogSpectrum(sp.expand(self.single * factor), self.sums * factor, self.gaps * factor)
@@ -102,7 +100,12 @@ def _sizes(subject: Subject, charges: FieldGram) -> tuple[Size, Size, Size] | No
         return None
     (span,) = charges.spans
     words = list(product)
-    if span.copies or len(words) != 1 or len(words[0][0]) != 2 or not isinstance(determinant_form(charges, [span]), PairSums):
+    if (
+        span.copies
+        or len(words) != 1
+        or len(words[0][0]) != 2
+        or not isinstance(determinant_form(charges, [span]), PairSums)
+    ):
         return None
     generators = generator_fields(model)
     form = determinant_form(generators, generators.spans)
@@ -124,7 +127,9 @@ def _kernel_sides(product: Polynomial, symbols: list[sp.MatrixSymbol]) -> tuple[
         total = moved if total is None else total + moved
     assert total is not None
     operator = two_sided(total, z, Definitions())
-    sides = {set(right.terms) == {()}: (left if set(right.terms) == {()} else right) for left, right in operator.straight}
+    sides = {
+        set(right.terms) == {()}: (left if set(right.terms) == {()} else right) for left, right in operator.straight
+    }
     return sides[True], sides[False]
 
 
@@ -137,7 +142,7 @@ def _turned(side: Polynomial) -> Polynomial:
 def _source(total: LogSpectrum, size: Size) -> str:
     """The logarithm of the density without exp(−L/T), up to a constant."""
     free = sorted(total.single.free_symbols - size.free_symbols, key=str)
-    known = {symbol: "sigma.shape[-1]" for symbol in size.free_symbols} if size.is_Symbol else {}
+    known = dict.fromkeys(size.free_symbols, "sigma.shape[-1]") if size.is_Symbol else {}
     single = torch_number(total.single)
     for symbol, source in known.items():
         single = single.replace(str(symbol), source)

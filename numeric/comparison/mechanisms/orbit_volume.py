@@ -22,7 +22,8 @@ from numeric.training.model import as_model
 from numeric.training.runs import Runs
 
 MECHANISM = "orbit_volume"
-LIMIT = LeadingOrder(z_threshold=3.0, largest_error=0.05)
+MOMENTS = LeadingOrder(z_threshold=3.0, largest_error=0.05)
+VIRIAL = LeadingOrder(z_threshold=3.0, largest_error=0.1)
 STEADY = 5.0  # standard errors between the first and the second half of the snapshots
 THIN = 0.4  # largest width of the thinnest slice, over the radius to which it bends
 POWER = 2.0  # a law without correction must differ by this many times what would refute
@@ -32,9 +33,9 @@ CRITERION = (
     "against 1/κ, the measured variance of the charges over the temperature, which the step follows: for one "
     "coordinate 1 + (mean of w − predicted)/(predicted deviation) and variance over predicted; for others, "
     "E[∇f·∇V] over E[Δf − ∇f·∇L/T], f = ½‖θ‖², with gradient and Laplacian of the slice; per-replica time averages "
-    f"first: {LIMIT.criterion}; inconclusive if the thinnest slice is wider than {THIN:g} of the radius to which it "
-    f"bends, if halves of the snapshots differ by more than {STEADY:g} standard errors, or if a law without correction "
-    "could not have been told apart"
+    f"first: {VIRIAL.criterion} ({MOMENTS.largest_error:g} for moments of w); inconclusive if the thinnest slice is "
+    f"wider than {THIN:g} of the radius to which it bends, if halves of the snapshots differ by more than {STEADY:g} "
+    "standard errors, or if a law without correction could not have been told apart"
 )
 
 
@@ -59,7 +60,9 @@ def orbit_volume(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
     runs = sorted(runs, key=step_size, reverse=True)
     for run in runs:
         if run.config["optimizer"]["name"] != "Langevin":
-            raise CheckError(f"the prediction is about isotropic Langevin noise, and the run used {run.config['optimizer']['name']}")
+            raise CheckError(
+                f"the prediction is about isotropic Langevin noise, and the run used {run.config['optimizer']['name']}"
+            )
     start = {name: leaf[0].to(torch.float64) for name, leaf in runs[0].initial.items()}
     geometry = SliceGeometry.at(formula(functions, f"{MECHANISM}_charges"), start)
     held = [_held(run, geometry) for run in runs]
@@ -70,7 +73,9 @@ def orbit_volume(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
         "eta": [step_size(run) for run in runs],
     }
     if held[-1].width > THIN:
-        reason = f"the thinnest slice is {held[-1].width:.2g} of the radius to which it bends wide: hold charges tighter"
+        reason = (
+            f"the thinnest slice is {held[-1].width:.2g} of the radius to which it bends wide: hold charges tighter"
+        )
         return undecided(MECHANISM, CRITERION, reason, details, n)
     if hasattr(functions, f"{MECHANISM}_slope") and geometry.charges == len(start) - 1:
         return _law_of_w(functions, runs, held, data, details, n)
@@ -93,7 +98,12 @@ def _held(run: Runs, geometry: SliceGeometry) -> _Held:
 
 
 def _law_of_w(
-    functions: Any, runs: Sequence[Runs], held: Sequence[_Held], data: Mapping[str, Tensor] | None, details: dict[str, Any], n: int
+    functions: Any,
+    runs: Sequence[Runs],
+    held: Sequence[_Held],
+    data: Mapping[str, Tensor] | None,
+    details: dict[str, Any],
+    n: int,
 ) -> Verdict:
     target = float(data_of(runs[0], data, ("y",))["y"])
     predictor = as_model(runs[0].module).predictor
@@ -114,15 +124,19 @@ def _law_of_w(
     spreads = [replica_mean(((w - w.mean()) ** 2).mean(0) / law.variance) for w in samples]
     x = details["inverse_stiffness"]
     parts = {
-        name: LIMIT.judge(MECHANISM, x, [e.value for e in estimates], [e.standard_error for e in estimates], n)
+        name: MOMENTS.judge(MECHANISM, x, [e.value for e in estimates], [e.standard_error for e in estimates], n)
         for name, estimates in (("mean of w", means), ("variance of w", spreads))
     }
-    grid = np.linspace(*(float(np.quantile(samples[-1], q)) for q in (0.0005, 0.9995)), GRID)
+    lower, upper = (float(np.quantile(samples[-1], q)) for q in (0.0005, 0.9995))
+    grid = np.linspace(lower, upper, GRID)
     details |= {
         "samples": np.stack([w[-1] for w in samples]),
         "grid": grid,
         "density": np.stack([law.pdf(grid)] * len(samples)),
-        "ratios": {"1 + shift of the mean": [(e.value, e.standard_error) for e in means], "variance": [(e.value, e.standard_error) for e in spreads]},
+        "ratios": {
+            "1 + shift of the mean": [(e.value, e.standard_error) for e in means],
+            "variance": [(e.value, e.standard_error) for e in spreads],
+        },
         "without_correction": {"mean": rival.mean, "variance": rival.variance},
         "predicted": {"mean": law.mean, "variance": law.variance},
     }
@@ -130,9 +144,18 @@ def _law_of_w(
     if verdict.verdict != "confirmed":
         return verdict
     effects = (abs(rival.mean - law.mean) / law.variance**0.5, abs(rival.variance / law.variance - 1))
-    seen = [effect / (LIMIT.z_threshold * (part.standard_error or np.inf)) for effect, part in zip(effects, parts.values(), strict=True)]
+    seen = [
+        effect / (MOMENTS.z_threshold * (part.standard_error or np.inf))
+        for effect, part in zip(effects, parts.values(), strict=True)
+    ]
     if max(seen) < POWER:
-        return undecided(MECHANISM, CRITERION, "a law without correction could not have been told apart: use more replicas", verdict.details, n)
+        return undecided(
+            MECHANISM,
+            CRITERION,
+            "a law without correction could not have been told apart: use more replicas",
+            verdict.details,
+            n,
+        )
     return verdict
 
 
@@ -147,7 +170,8 @@ def _virial(functions: Any, held: Sequence[_Held], geometry: SliceGeometry, deta
         plain = {name: leaf.detach() for name, leaf in flat.items()}
         gradient = {name: leaf.flatten(0, 1) for name, leaf in run.gradient.items()}
         measured, predicted = (
-            np.asarray(side.reshape(shape).numpy()) for side in geometry.virial(plain, gradient, slopes, run.temperature)
+            np.asarray(side.reshape(shape).numpy())
+            for side in geometry.virial(plain, gradient, slopes, run.temperature)
         )
         reason = _unsettled(measured, "the virial")
         if reason:
@@ -159,10 +183,10 @@ def _virial(functions: Any, held: Sequence[_Held], geometry: SliceGeometry, deta
         errors.append(replica_mean((predicted - ratios[-1] * measured).mean(0) / left.value).standard_error)
     details |= {"virial": sides, "ratios": {"predicted / measured virial": list(zip(ratios, errors, strict=True))}}
     weakest = min(abs(value) / error for value, error, _ in sides)
-    if weakest < 1 / LIMIT.largest_error:
+    if weakest < 1 / VIRIAL.largest_error:
         reason = f"the measured virial is {weakest:.1f} standard errors from zero: use more replicas"
         return undecided(MECHANISM, CRITERION, reason, details, n)
-    verdict = LIMIT.judge(MECHANISM, details["inverse_stiffness"], ratios, errors, n)
+    verdict = VIRIAL.judge(MECHANISM, details["inverse_stiffness"], ratios, errors, n)
     return combine({"virial": verdict}, CRITERION, details)
 
 

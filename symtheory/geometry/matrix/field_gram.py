@@ -125,7 +125,9 @@ def _gram_of(model: MatrixModel, shifts: Sequence[Translation], *, charges: bool
         if isinstance(factor, EdgeGroup) and (factor.algebra != GENERAL) and charges:
             continue
         if isinstance(factor, EdgeGroup) and factor.algebra == FIXING_ONES:
-            raise CalculusError(f"'{factor.name}' is made of rotations that fix the ones vector: no volume of its orbits")
+            raise CalculusError(
+                f"'{factor.name}' is made of rotations that fix the ones vector: no volume of its orbits"
+            )
         field = _unrestricted(model.field(factor, point), model.element(factor))
         kind = _kind(factor, model, charges)
         spans.append(Span(factor, kind, _plain(model.element(factor)), _centred(field, bare, model)))
