@@ -23,7 +23,7 @@ from numeric.experiments import Experiment
 from numeric.experiments import orbit_volume as experiment
 from symtheory import catalog
 
-SMALL = experiment.Plan(coordinate_replicas=2_000, replicas=400, samples=2)
+SMALL = experiment.Plan(coordinate_replicas=4_000, replicas=400, samples=2)
 
 
 def squares(point: dict[str, Tensor]) -> Tensor:
@@ -98,7 +98,7 @@ def test_other_noise_is_refused(coefficient: Experiment) -> None:
 
 @pytest.fixture(scope="module")
 def matrices() -> tuple[Any, Experiment]:
-    graph = catalog.load("low_rank").bind(n=3, m=3, h=1)
+    graph = catalog.load("low_rank").bind(n=3, m=2, h=1)
     derived = graph.predictions()["orbit_volume"]
     plan = replace(SMALL, replicas=1_500)
     return derived, experiment.run(st.generate(graph), derived.load(), None, plan, seed=12)

@@ -42,7 +42,7 @@ class SliceGeometry:
             raise CheckError("no charge changes at the starting point: there is no slice")
         index = torch.tensor(rows)
         slope_of = torch.func.jacrev(lambda theta: listed(theta)[index])
-        return cls(shapes, torch.func.jacfwd(slope_of)(vector), slope_of(torch.zeros_like(vector)))
+        return cls(shapes, torch.func.jacrev(slope_of)(vector), slope_of(torch.zeros_like(vector)))
 
     @property
     def charges(self) -> int:

@@ -45,7 +45,7 @@ class Plan:
     """
 
     width: float = 0.2
-    coordinate_width: float = 0.07
+    coordinate_width: float = 0.1
     stiffness: float = 0.3
     scales: tuple[float, ...] = (1.0, 0.6, 0.4)
     burn: float = 4.0
@@ -232,13 +232,16 @@ class _Held:
     start: Mapping[str, Tensor]
 
     def module(self) -> SimpleNamespace:
-        model, with_inputs = self.model, int(bool(self.model.inputs))
+        model = self.model
+        axes = 2 if model.inputs else 1  # replicas, and samples where there are inputs
+
+        def listed(value: Tensor) -> Tensor:
+            return value.reshape(*value.shape[:axes], -1)
 
         def predictor(point: dict[str, Tensor], **inputs: Tensor) -> Tensor:
-            w = model.predictor(point, **inputs).flatten(1 + with_inputs)
-            held = [value.flatten(1 + with_inputs) for value in self.charges(point).values()]
-            norm = torch.stack([leaf.square().flatten(1 + with_inputs).sum(-1) for leaf in point.values()]).sum(0)
-            parts = [w, *held, norm[..., None]]
+            w = listed(model.predictor(point, **inputs))
+            norm = torch.stack([listed(leaf).square().sum(-1) for leaf in point.values()]).sum(0)
+            parts = [w, *map(listed, self.charges(point).values()), norm[..., None]]
             return torch.cat([part.expand(*w.shape[:-1], -1) for part in parts], -1)
 
         return SimpleNamespace(
@@ -257,7 +260,7 @@ class _Held:
 
         def confining(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
             w, charges, norm = prediction[..., :outputs], prediction[..., outputs:-1], prediction[..., -1]
-            flat = {"y": batch["y"].flatten(2)}
+            flat = {"y": batch["y"].reshape(*batch["y"].shape[:2], -1)}
             holding = 0.5 * kappa * (charges - held_at.to(charges.device)).square().sum(-1)
             extra = holding + 0.5 * setting.decay * norm
             value = plain(w, flat)

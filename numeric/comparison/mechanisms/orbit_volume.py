@@ -179,8 +179,8 @@ def _virial(functions: Any, held: Sequence[_Held], geometry: SliceGeometry, deta
         left, right = replica_mean(measured.mean(0)), replica_mean(predicted.mean(0))
         sides.append((left.value, left.standard_error, right.value))
         ratios.append(right.value / left.value)
-        # Of the ratio, to first order: replicas of both sides are the same.
-        errors.append(replica_mean((predicted - ratios[-1] * measured).mean(0) / left.value).standard_error)
+        # Of the ratio where it is one, to first order; a prediction of nothing has no error of its own.
+        errors.append(replica_mean((predicted - measured).mean(0) / left.value).standard_error)
     details |= {"virial": sides, "ratios": {"predicted / measured virial": list(zip(ratios, errors, strict=True))}}
     weakest = min(abs(value) / error for value, error, _ in sides)
     if weakest < 1 / VIRIAL.largest_error:
