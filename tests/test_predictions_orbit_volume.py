@@ -255,6 +255,12 @@ def test_compact_orbits_need_no_slice() -> None:
     assert prediction.measure == "dw for p(w)"
 
 
+def test_a_parameter_called_w_takes_the_laws_of_w_away() -> None:
+    prediction = st.Parametrization(st.param("w", 3) * st.param("v", 3), name="named").predictions()["orbit_volume"]
+    assert "orbit_volume_density" not in prediction.formulas and "p(w" not in str(prediction)
+    assert any("rename it" in note for note in prediction.notes)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

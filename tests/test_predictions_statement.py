@@ -124,7 +124,7 @@ def test_prints_like_a_theorem(case: str, mechanism: str) -> None:
     assert positions == sorted(positions)
     assert text.splitlines()[0].endswith(f"({mechanism}, {case})")
     assert not re.search(r"Eq\(|Derivative\(|Abs\(|Tuple\(", text)
-    assert (mechanism == "stationary_density") == ("  Measure: " in text)
+    assert (mechanism in ("stationary_density", "orbit_volume")) == ("  Measure: " in text)
     assert set(re.findall(r"\d{4}\.\d{5}", prediction.source)) <= SOURCES
     assert all(str(assumption) in text for assumption in prediction.assumptions)
 

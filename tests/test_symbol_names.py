@@ -65,7 +65,7 @@ def test_a_name_that_would_stand_for_two_things_is_refused(name: str, word: str)
 def test_the_name_of_the_target_takes_the_density_away() -> None:
     predictions = product("y", "v").predictions()
     assert "called y" in predictions.not_applicable["stationary_density"]
-    assert set(predictions) == {"discrete_noether", "mirror", "label_noise", "weight_decay"}
+    assert set(predictions) == {"discrete_noether", "mirror", "label_noise", "weight_decay", "orbit_volume"}
 
 
 def test_group_elements_are_named_apart_from_parameters() -> None:

@@ -180,7 +180,7 @@ class _Coordinate:
     @cached_property
     def closed_jacobian(self) -> sp.Expr | None:
         """Its absolute value in w and c, where its square is a polynomial in them."""
-        if self.jacobian is None:
+        if self.jacobian is None or self.is_ambiguous:
             return None
         values = {PREDICTOR: self.model.predictor}
         values |= {self.charge_symbols[name]: charge for name, charge in self.charges.items()}
@@ -190,7 +190,7 @@ class _Coordinate:
     @cached_property
     def marginal(self) -> sp.Expr | None:
         """exp(U)/√JJᵀ in w where compact orbits fill the fibres of w: what marginalization multiplies exp(−L/T) by."""
-        if not self.is_compact or self.orbit_volume is None or self.charges:
+        if not self.is_compact or self.orbit_volume is None or self.charges or self.is_ambiguous:
             return None
         fields = sp.Matrix.hstack(*(self.model.vector_field(matrix) for matrix in self.model.generators)).T
         rank, determinant = field_determinant(fields)
@@ -205,8 +205,15 @@ class _Coordinate:
         return None
 
     @property
+    def is_ambiguous(self) -> bool:
+        """Whether a parameter is called w, so that laws of the predictor would name two things alike."""
+        return PREDICTOR in self.model.coordinates
+
+    @property
     def laws(self) -> list[tuple[sp.Expr, sp.Expr, str]]:
         """(p(…), its value, the reference measure) in other coordinates, up to normalization."""
+        if self.is_ambiguous:
+            return []
         weight = sp.exp(-LOSS(PREDICTOR) / TEMPERATURE) / sp.Symbol("Z", positive=True)
         density = sp.Function("p")
         found = []
@@ -279,6 +286,8 @@ class _Coordinate:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the further laws need."""
+        if self.is_ambiguous:
+            return ("a parameter is called w, which stands for the predictor here: rename it for the laws of w",)
         found = []
         if self.jacobian is not None:
             found.append("p(w, c): |det ∂(w, c)/∂θ| is the root of JJᵀ det(∇c ∇cᵀ), since ∇w is orthogonal to every ∇c")
