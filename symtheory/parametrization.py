@@ -90,18 +90,19 @@ class Parametrization(ComputationGraph):
         return certify(bound, bound.symmetries())
 
     @cached_property
-    def _subject(self) -> Subject:
+    def subject(self) -> Subject:
+        """What predictions are derived from."""
         return Subject(self, self._group)
 
     @property
     def model(self) -> ElementwiseModel:
         """One coordinate with its generators; ``CalculusError`` unless the graph acts coordinate by coordinate."""
-        return self._subject.coordinate
+        return self.subject.coordinate
 
     @property
     def readout(self) -> Readout | None:
         """The fixed linear map after the coordinates, as in cumsum(u ⊙ v); None where the graph has no such form."""
-        return self._subject.readout
+        return self.subject.readout
 
     def geometry(self, metric: str | MetricFamily = "mixed") -> ElementwiseGeometry | MatrixGeometry | PullbackGeometry:
         """Geometry under "euclidean", "invariant", "mixed", "pullback", or a metric of one's own.
@@ -121,11 +122,11 @@ class Parametrization(ComputationGraph):
     @property
     def matrix_model(self) -> MatrixModel:
         """The parameters as matrices with the group in their terms; ``CalculusError`` where it needs more axes."""
-        return self._subject.matrices
+        return self.subject.matrices
 
     @cached_property
     def _predictions(self) -> Predictions:
-        return Predictions(self._subject)
+        return Predictions(self.subject)
 
     def predictions(self) -> Predictions:
         """Mechanism name → ``Prediction``; ``.not_applicable`` gives the reasons for the missing ones."""

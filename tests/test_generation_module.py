@@ -221,7 +221,7 @@ def test_what_is_left_out_is_named_with_its_reason(name: str) -> None:
     present = {key for key, value in vars(made.load()).items() if inspect.isfunction(value) and key[0] != "_"}
     predictions = catalog.load(name).predictions()
     laws = {function for prediction in predictions.values() for function in prediction.formulas}
-    assert present == (FUNCTIONS - {"exponential", "logarithm", "gauge_correction"}) | laws
+    assert present == (FUNCTIONS - {"exponential", "logarithm"}) | laws
     assert made.omitted == predictions.not_applicable
     assert {"mirror", "stationary_density"} <= set(made.omitted)
     header = " ".join(made.source.split('"""')[1].split())

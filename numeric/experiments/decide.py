@@ -22,6 +22,7 @@ from numeric.experiments import (
     mirror,
     modified_loss,
     noise_equilibrium,
+    orbit_volume,
     scale_equilibrium,
     stationary_density,
     weight_decay,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "scale_equilibrium": scale_equilibrium.run,
     "modified_loss": modified_loss.run,
     "noise_equilibrium": noise_equilibrium.run,
+    "orbit_volume": orbit_volume.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
@@ -51,6 +53,7 @@ WITHOUT_DATA = (
     "scale_equilibrium",
     "modified_loss",
     "noise_equilibrium",
+    "orbit_volume",
 )
 """Mechanisms whose experiments can make their own data."""
 

@@ -14,10 +14,12 @@ from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_fi
 
 
 def draw_extrapolation(data: Mapping[str, Any]) -> Figure:
-    """Draw {"eta": (k,), "ratio": {label: (k,)}, "error": {label: (k,)}, "title", "ylabel"}.
+    """Draw {"eta": (k,), "ratio": {label: (k,)}, "error": {label: (k,)}, "title", "xlabel", "ylabel",
+    "limit"}.
 
     ratio: measured effect over predicted effect, dimensionless; error: its standard error, positive. The line is the
-    weighted least squares fit a + b eta, whose intercept stands in the legend. CheckError for fewer than two eta.
+    weighted least squares fit a + b eta, whose intercept stands in the legend as the value at
+    ``limit``. CheckError for fewer than two eta.
     """
     eta = np.asarray(data["eta"], dtype=np.float64)
     if len(eta) < 2:
@@ -25,13 +27,14 @@ def draw_extrapolation(data: Mapping[str, Any]) -> Figure:
     figure = new_figure(5.6, 3.8)
     axes = figure.add_subplot()
     line = np.linspace(0, eta.max(), 50)
+    limit = data.get("limit", "η = 0")
     for k, (label, values) in enumerate(data["ratio"].items()):
         ratio = np.asarray(values, dtype=np.float64)
         error = np.asarray(data["error"][label], dtype=np.float64)
         fit = weighted_least_squares(np.vander(eta, 2, increasing=True), ratio, error)
         intercept, slope = fit.coefficients
         colour = COLOURS[k % len(COLOURS)]
-        text = f"{label}: {intercept:.4f} ± {fit.standard_errors[0]:.4f} at η = 0"
+        text = f"{label}: {intercept:.4f} ± {fit.standard_errors[0]:.4f} at {limit}"
         axes.errorbar(
             eta,
             ratio,

@@ -320,6 +320,34 @@ def _modified_loss(details: dict[str, Any], experiment: Experiment, functions: A
     )
 
 
+def _orbit_volume(details: dict[str, Any], experiment: Experiment, functions: Any) -> tuple[list[Plot], str]:
+    if "ratios" not in details:
+        return [], ""
+    extrapolation = {
+        "eta": details["inverse_stiffness"],
+        "ratio": {name: [value for value, _ in pairs] for name, pairs in details["ratios"].items()},
+        "error": {name: [error for _, error in pairs] for name, pairs in details["ratios"].items()},
+        "limit": "1/κ = 0",
+        "xlabel": "1/κ, variance of the charges over T",
+        "title": "Langevin runs with held charges, as the slice gets thin and the step small",
+    }
+    plots: list[Plot] = [("extrapolation", extrapolation)]
+    caption = (
+        "Langevin runs whose charges are held with stiffness κ against the derived law on slices of constant charges; "
+        "all ratios tend to one as the slice gets thin."
+    )
+    if "samples" in details:
+        density = {
+            "eta": details["eta"],
+            "samples": details["samples"],
+            "grid": details["grid"],
+            "density": details["density"],
+            "title": "Predictor over replicas with held charges against the derived law on the slice",
+        }
+        plots.insert(0, ("density", density))
+    return plots, caption
+
+
 PLOTS: dict[str, Callable[[dict[str, Any], Experiment, Any], tuple[list[Plot], str]]] = {
     "discrete_noether": _discrete_noether,
     "noise_equilibrium": _noise_equilibrium,
@@ -331,4 +359,5 @@ PLOTS: dict[str, Callable[[dict[str, Any], Experiment, Any], tuple[list[Plot], s
     "joint_stationary_density": _joint_stationary_density,
     "scale_equilibrium": _scale_equilibrium,
     "modified_loss": _modified_loss,
+    "orbit_volume": _orbit_volume,
 }

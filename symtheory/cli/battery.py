@@ -18,6 +18,7 @@ from symtheory.predictions import (
     finite_step_covariance,
     modified_loss,
     noise_equilibrium,
+    orbit_volume,
     scale_equilibrium,
 )
 from symtheory.predictions.prediction import Prediction
@@ -31,6 +32,7 @@ ANY_SHAPE = {
     finite_step_covariance.MECHANISM,
     modified_loss.MECHANISM,
     noise_equilibrium.MECHANISM,
+    orbit_volume.MECHANISM,
     scale_equilibrium.MECHANISM,
 }
 """Mechanisms whose experiments train a graph itself where it gives no vector of coefficients."""

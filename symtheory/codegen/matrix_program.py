@@ -160,11 +160,11 @@ class MatrixProgram:
 
     def _identity(self, size: Any) -> Code:
         """An identity matrix, its dtype and device those of a variable that has its size."""
-        read = self._size(size)
+        read = self.size(size)
         like = read.partition(".")[0]
         return Code(f"torch.eye({read}, dtype={like}.dtype, device={like}.device)")
 
-    def _size(self, size: Any) -> str:
+    def size(self, size: Any) -> str:
         """Source that reads a size off a variable. Raises ``CodegenError`` where none has it."""
         for symbol, variable in self.variables.items():
             if isinstance(symbol, sp.MatrixSymbol) and size in symbol.shape and variable.isidentifier():
@@ -174,7 +174,7 @@ class MatrixProgram:
 
     def _scalar(self, scalar: sp.Expr) -> Code:
         tensors = {symbol: self.variables[symbol] for symbol in scalar.free_symbols if symbol in self.variables}
-        sizes = {symbol: self._size(symbol) for symbol in scalar.free_symbols if symbol not in self.variables}
+        sizes = {symbol: self.size(symbol) for symbol in scalar.free_symbols if symbol not in self.variables}
         printer = TorchSourcePrinter({**tensors, **sizes}, next(iter(tensors.values()), ""), plain=sizes)
         return printer.source(lower(scalar, frozenset()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symtheory.codegen.generated_module import GeneratedModule
+from symtheory.codegen.helpers import helpers_called
 from symtheory.codegen.predictor import render_predictor
 from symtheory.codegen.pullback import render_pullback
 from symtheory.errors import CalculusError, CodegenError, SingularMetricError
@@ -14,11 +15,11 @@ from symtheory.generation.group_functions import render_act, render_compose, ren
 from symtheory.generation.header import render_header
 from symtheory.generation.matrix_functions import MatrixFunctions
 from symtheory.generation.matrix_setting import MatrixSetting
-from symtheory.generation.matrix_text import helpers_called
 from symtheory.generation.pullback_functions import PullbackFunctions
 from symtheory.geometry import MatrixGeometry
 from symtheory.geometry.pullback_geometry import PullbackGeometry
 from symtheory.parametrization import Parametrization
+from symtheory.predictions.orbit_volume_matrices import render_gauge_correction
 
 if TYPE_CHECKING:
     from symtheory.geometry import MetricFamily
@@ -30,9 +31,10 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     Holds ``predictor``, ``value_and_pullback``, ``act``, ``inverse``, ``compose`` and ``conserved``, the formulas
     of every prediction, and the geometry of the metric: ``check_domain``, ``inner``, ``norm``, ``flat``, ``sharp``,
     ``vertical``, ``project_horizontal``, ``christoffel_form``, ``geodesic``, ``riemannian_hessian`` and
-    ``hessian_trace``; for coordinatewise graphs also ``exponential``, ``logarithm`` and ``gauge_correction``. What
-    cannot be generated is listed with its reason in the header and in ``.omitted``. Raises ``MetricError`` for a
-    metric that is unknown or does not fit, and ``CodegenError`` for a name that cannot stand in source text.
+    ``hessian_trace``; for coordinatewise graphs also ``exponential`` and ``logarithm``; and the orbit-volume term
+    ``gauge_correction``. What cannot be generated is listed with its reason in the header and in ``.omitted``. Raises
+    ``MetricError`` for a metric that is unknown or does not fit, and ``CodegenError`` for a name that cannot stand in
+    source text.
     """
     label: str | None = metric if isinstance(metric, str) else metric.name
     for name in (parametrization.name, label):
@@ -48,6 +50,8 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     except (CalculusError, SingularMetricError) as error:
         label = None
         assembly.omitted |= dict.fromkeys(GEOMETRY, str(error))
+    if not _is_elementwise(parametrization):  # of coordinates it is one of the geometry's functions
+        assembly.attempt("gauge_correction", lambda: render_gauge_correction(parametrization.subject))
     predictions = parametrization.predictions()
     for prediction in predictions.values():
         for function in prediction.torch_functions():
@@ -66,6 +70,13 @@ def _geometry_sources(parametrization: Parametrization, metric: str | MetricFami
     if isinstance(geometry, MatrixGeometry):
         return MatrixFunctions(MatrixSetting(parametrization, geometry))
     return GeometryFunctions(parametrization, geometry)
+
+
+def _is_elementwise(parametrization: Parametrization) -> bool:
+    try:
+        return bool(parametrization.model)
+    except CalculusError:
+        return False
 
 
 def _require_plain(name: str) -> None:

@@ -39,3 +39,15 @@ def gram_determinant(jacobian: sp.Matrix) -> sp.Expr:
     rows, columns = matrix.shape
     minors = [matrix.extract(list(range(rows)), list(chosen)).det() for chosen in combinations(range(columns), rows)]
     return sp.expand(matrix.domain.to_sympy(sum((minor**2 for minor in minors), matrix.domain.zero)))
+
+
+def field_determinant(fields: sp.Matrix) -> tuple[int, sp.Expr]:
+    """Rank r of an m×k matrix at a generic point, and the product of the nonzero eigenvalues of F Fᵀ there.
+
+    It is the sum of the squares of all r×r minors: the r-th elementary symmetric function of the eigenvalues.
+    """
+    rank = fields.rank()
+    rows = combinations(range(fields.rows), rank)
+    return rank, sp.expand(
+        sp.Add(*(gram_determinant(fields.extract(list(chosen), list(range(fields.cols)))) for chosen in rows))
+    )

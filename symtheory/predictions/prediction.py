@@ -9,6 +9,7 @@ from types import ModuleType
 import sympy as sp
 
 from symtheory.codegen.function import TorchFunction, render_imports
+from symtheory.codegen.helpers import helpers_called
 from symtheory.codegen.load import load_source
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.source_function import SourceFunction
@@ -66,7 +67,8 @@ class Prediction:
 
     def load(self) -> ModuleType:
         """The formulas as torch functions in a live module; this imports torch."""
-        bodies = [function.render() for function in (*self.called, *self.torch_functions())]
+        made = {function.name: function.render() for function in (*self.called, *self.torch_functions())}
+        bodies = [*helpers_called(made).values(), *made.values()]
         source = "\n\n".join([render_imports(bodies), *bodies])
         return load_source(source, f"{self.parametrization}.{self.mechanism}")
 

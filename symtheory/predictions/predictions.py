@@ -14,6 +14,7 @@ from symtheory.predictions import (
     mirror,
     modified_loss,
     noise_equilibrium,
+    orbit_volume,
     scale_equilibrium,
     stationary_density,
     weight_decay,
@@ -45,6 +46,7 @@ MECHANISMS: dict[str, Derivation] = {
     scale_equilibrium.MECHANISM: scale_equilibrium.derive,
     modified_loss.MECHANISM: modified_loss.derive,
     noise_equilibrium.MECHANISM: noise_equilibrium.derive,
+    orbit_volume.MECHANISM: orbit_volume.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

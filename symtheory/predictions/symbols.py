@@ -23,6 +23,9 @@ TARGET = sp.Symbol("y", real=True)
 PREDICTOR = sp.Symbol("w", real=True)
 """The predictor w = φ(θ), one coordinate of it."""
 
+TEMPERATURE = sp.Symbol("T", positive=True)
+"""Temperature of isotropic Langevin noise."""
+
 ALPHA = sp.Symbol("alpha", positive=True)
 """Scale of the starting point."""
 

@@ -14,6 +14,7 @@ from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.mirror import mirror
 from numeric.comparison.mechanisms.modified_loss import modified_loss
 from numeric.comparison.mechanisms.noise_equilibrium import noise_equilibrium
+from numeric.comparison.mechanisms.orbit_volume import orbit_volume
 from numeric.comparison.mechanisms.scale_equilibrium import scale_equilibrium
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
@@ -33,5 +34,6 @@ CHECKS: dict[str, Check] = {
     "scale_equilibrium": scale_equilibrium,
     "modified_loss": modified_loss,
     "noise_equilibrium": noise_equilibrium,
+    "orbit_volume": orbit_volume,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""
