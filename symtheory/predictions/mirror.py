@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
 
+from symtheory.errors import DerivationError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.leaf import LeafFlow, leaf_flow
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.quadrature import peel
+from symtheory.predictions.separable_flow import separable_flow
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ALPHA, MIRROR, PREDICTOR
 
@@ -32,7 +34,7 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
     Raises ``DerivationError`` where the leaves are no curves or no closed form is found.
     Source: Woodworth et al. 2020 (2002.09277); Li et al. 2022 (2207.04036).
     """
-    flow = leaf_flow(model, charges)
+    flow = _flow(model, charges)
     potential, mirror_map = sp.Function("Q")(PREDICTOR), peel(flow.predictor, MIRROR, PREDICTOR)
     tau, scale = {"tau": MIRROR}, {"alpha": ALPHA}
     start = {str(symbol): value for symbol, value in flow.start.items()}
@@ -73,6 +75,17 @@ def mirror(model: ElementwiseModel, charges: Sequence[sp.Expr], name: str) -> Pr
             f"τ = Q'(w) runs over {_range(flow)}",
         ),
     )
+
+
+def _flow(model: ElementwiseModel, charges: Sequence[sp.Expr]) -> LeafFlow:
+    """On a leaf of fixed charges, else parameter by parameter where φ is a sum of functions of one each."""
+    try:
+        return leaf_flow(model, charges)
+    except DerivationError as error:
+        try:
+            return separable_flow(model)
+        except DerivationError:
+            raise error from None
 
 
 def _potential(mirror_map: sp.Expr, predictor: sp.Expr) -> sp.Expr | None:
