@@ -18,6 +18,7 @@ from symtheory.graph.functions import (
     input,
     layer_norm,
     leaky_relu,
+    log,
     normalize,
     param,
     relu,
@@ -29,11 +30,13 @@ from symtheory.graph.functions import (
     windows,
 )
 from symtheory.graph.shapes import dims
+from symtheory.inverse_design import DesignedParametrization, design
 from symtheory.parametrization import Parametrization
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DesignedParametrization",
     "Fisher",
     "GaussNewton",
     "Metric",
@@ -46,6 +49,7 @@ __all__ = [
     "constant",
     "conv",
     "cumsum",
+    "design",
     "dims",
     "exp",
     "gelu",
@@ -53,6 +57,7 @@ __all__ = [
     "input",
     "layer_norm",
     "leaky_relu",
+    "log",
     "normalize",
     "param",
     "relu",

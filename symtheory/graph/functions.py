@@ -14,6 +14,7 @@ from symtheory.graph.operations.cumsum import CumulativeSum
 from symtheory.graph.operations.exponential import Exponential
 from symtheory.graph.operations.gelu import GELU
 from symtheory.graph.operations.leaf import Constant, Input, Leaf, Parameter
+from symtheory.graph.operations.logarithm import Logarithm
 from symtheory.graph.operations.normalize import Normalize
 from symtheory.graph.operations.relu import ReLU
 from symtheory.graph.operations.sigmoid import Sigmoid
@@ -67,6 +68,11 @@ def abs(x: Node) -> Node:
 def exp(x: Node) -> Node:
     """exp(x), elementwise."""
     return _apply(Exponential(), x)
+
+
+def log(x: Node) -> Node:
+    """Natural logarithm, elementwise; undefined for x ≤ 0."""
+    return _apply(Logarithm(), x)
 
 
 def tanh(x: Node) -> Node:

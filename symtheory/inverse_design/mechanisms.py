@@ -1,0 +1,49 @@
+"""What each mechanism asks of φ so that its bias is the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy as sp
+
+from symtheory.errors import DerivationError
+from symtheory.inverse_design.profile import Profile, profile_by_radius, profile_by_speed
+from symtheory.inverse_design.target import PROBES, SIZE, Target
+
+
+def mirror_profile(target: Target) -> Profile:
+    """φ'(θ)² = 1/Q''(w): JJᵀ of the parametrization is the inverse Hessian of the potential."""
+    if sp.simplify(sp.diff(target.positive, SIZE, 2)) == 0:
+        raise DerivationError(
+            f"Q = {target.expression} has Q'' = 0: mirror flow needs a strictly convex potential; |w| is the limit of "
+            "small starts of a difference of squares, which the target w*log(w) gives"
+        )
+    return profile_by_speed(lambda positive, symbol: sp.diff(positive, symbol, 2), target)
+
+
+def label_noise_profile(target: Target) -> Profile:
+    """φ'(θ)² = R(w): label noise minimises the sum of φ'² over the coordinates."""
+    return profile_by_speed(lambda positive, symbol: 1 / positive, target)
+
+
+def weight_decay_profile(target: Target) -> Profile:
+    """θ² = R(w) − R(0): decay adds λ/2 Σ θ² to the loss, whatever constant R has."""
+    lowest = sp.limit(target.positive, SIZE, 0, "+")
+    if not lowest.is_finite:
+        raise DerivationError(
+            f"R = {target.expression} tends to {lowest} at w = 0, and ‖θ‖² on a fibre is never negative: "
+            "weight decay cannot give it"
+        )
+    squared = sp.simplify(target.positive - lowest)
+    values = [squared.subs(SIZE, probe).evalf() for probe in (sp.Rational(1, 64), *PROBES)]
+    if not all(low < high for low, high in zip([0, *values], values, strict=False)):
+        raise DerivationError(f"R = {target.expression} does not grow with w > 0: θ² = R(w) − R(0) has no inverse")
+    return profile_by_radius(sp.powdenest(sp.sqrt(squared)), target)
+
+
+PROFILES: dict[str, Callable[[Target], Profile]] = {
+    "mirror": mirror_profile,
+    "label_noise": label_noise_profile,
+    "weight_decay": weight_decay_profile,
+}
+"""Mechanism name → φ for one coordinate."""
