@@ -54,6 +54,7 @@ def design_coordinates(target: Target, mechanism: str, sizes: Sequence[object], 
         domain=profile.domain,
         statement=STATEMENTS[mechanism],
         assumptions=(SIGNS[profile.signs], *_constants(mechanism, profile)),
+        signs=profile.signs,
     )
     return replace(design, confirmation=confirm_coordinates(design, profile))
 

@@ -1,0 +1,211 @@
+"""Training of designed parametrizations under the mechanism that they were designed for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.comparison.design.constrained import smallest_divergence
+from numeric.comparison.design.judge import judge_label_noise, judge_mirror, judge_norms, judge_weight_decay
+from numeric.comparison.design.wanted import Wanted
+from numeric.comparison.mechanisms.combine import undecided
+from numeric.comparison.verdict import Verdict
+from numeric.datasets.orthonormal_rows import orthonormal_rows
+from numeric.errors import CheckError, DataError, DivergedError, SizeError
+from numeric.experiments import label_noise, weight_decay
+from numeric.experiments.decide import Decision
+from numeric.experiments.experiment import Experiment
+from numeric.experiments.start import filled, kernel
+from numeric.losses import linear_regression
+from numeric.row_space import row_space
+from numeric.training import GradientDescent, Runs, train
+from numeric.training.model import Model, as_model
+
+SIDE = 8
+"""Rows and columns into which the coefficients of a regression are laid out for groups and matrices."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Of gradient descent to a solution: units: η times the largest kernel JJᵀ on the way; time: η times the number of
+    steps, times the kernel at the start; start: of every parameter. Of decay on groups and matrices: penalty: λ R(1)/2;
+    lr, steps, replicas, start_deviation."""
+
+    units: tuple[float, ...] = (0.04, 0.02, 0.01)
+    time: float = 60.0
+    start: float = 1.0
+    penalty: float = 0.12
+    lr: float = 0.02
+    steps: int = 40_000
+    replicas: int = 3
+    start_deviation: float = 0.4
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the training is told: mechanism, of and signs as in the symbolic layer ("simplex" counts as a sign here);
+    functions: design_penalty, design_slope, design_curvature of the target, and what the mechanism's own experiment
+    reads of a prediction."""
+
+    mechanism: str
+    of: str
+    signs: str
+    functions: Any
+
+    @property
+    def wanted(self) -> Wanted:
+        """The target with its signs."""
+        return Wanted(self.functions, "simplex" if self.of == "simplex" else self.signs)
+
+
+def decide_design(
+    design: Design,
+    module: Any,
+    data: Mapping[str, Tensor],
+    *,
+    plan: Plan = Plan(),
+    folder: str | Path | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Decision:
+    """Train the design under its mechanism, and compare with explicit solutions for its target.
+
+    data: regression {"x": (n, d), "y": (n,)} with d ≥ n; for targets of one sign the coefficients behind y are made
+    positive, drawn by the seed. An experiment that cannot be carried out is inconclusive, with the reason.
+    """
+    options = {"seed": seed, "device": device, "progress": progress}
+    try:
+        experiment, verdict = _carry_out(design, module, dict(data), plan, options)
+    except (CheckError, DataError, DivergedError, SizeError) as error:
+        return Decision(undecided(design.mechanism, "the experiment could not be carried out", str(error)), None)
+    if folder is not None:
+        experiment.save(folder)
+    return Decision(verdict, experiment)
+
+
+def _carry_out(
+    design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]
+) -> tuple[Experiment, Verdict]:
+    wanted = design.wanted
+    if design.mechanism == "mirror":
+        return _mirror(wanted, module, data, plan, options)
+    if design.of in ("groups", "singular_values"):
+        experiment = _norms(design, module, data, plan, options)
+        return experiment, judge_norms(wanted, design.of, experiment.runs[0], experiment.data)
+    if design.mechanism == "label_noise":
+        experiment = label_noise.run(module, design.functions, data, **options)
+        return experiment, judge_label_noise(wanted, design.functions, experiment.runs[0], experiment.data)
+    if design.mechanism == "weight_decay":
+        experiment = weight_decay.run(module, design.functions, data, **options)
+        return experiment, judge_weight_decay(wanted, design.functions, experiment.runs[0], experiment.data)
+    raise CheckError(f"there is no training check of designs for {design.mechanism}")
+
+
+def _mirror(
+    wanted: Wanted, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]
+) -> tuple[Experiment, Verdict]:
+    """Gradient descent at three step sizes from one start."""
+    model, size = as_model(module), data["x"].shape[1]
+    if wanted.signs in ("positive", "simplex"):
+        data = _of_positive_coefficients(data, wanted.signs == "simplex", options["seed"])
+    regression = orthonormal_rows(data["x"], data["y"])
+    entry = 0.0 if wanted.signs == "odd" else plan.start
+    start = filled(dict.fromkeys(model.parameters, entry), size)
+    w_start = _one_copy(model, start)
+    first, largest = _kernels(wanted, model, start, w_start, regression)
+    runs = []
+    for unit in plan.units:
+        lr = unit / largest
+        runs.append(
+            train(
+                module,
+                linear_regression,
+                regression,
+                optimizer=GradientDescent(lr=lr),
+                steps=round(plan.time / first / lr),
+                initial=start,
+                dtype=torch.float64,
+                **options,
+            )
+        )
+    return Experiment(tuple(runs), regression), judge_mirror(wanted, runs, regression, w_start)
+
+
+def _of_positive_coefficients(data: dict[str, Tensor], normalized: bool, seed: int) -> dict[str, Tensor]:
+    """The same features, with targets of log-normal coefficients, which add up to one if so asked."""
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(data["x"].shape[1], generator=generator, dtype=torch.float64).exp()
+    return {**data, "y": data["x"] @ (w / w.sum() if normalized else w)}
+
+
+def _one_copy(model: Model, start: Mapping[str, Tensor]) -> float:
+    """φ at the start, for one copy: of a difference, half of what moves when the other copy's sign is turned."""
+    if len(model.parameters) == 1:
+        return float(model.predictor(dict(start)).flatten()[0])
+    (first, second) = model.parameters
+    zero = {**start, second: torch.zeros_like(start[second])}
+    rest = {**zero, first: torch.zeros_like(start[first])}
+    # φ(0) of the second copy cancels against that of the first.
+    return float((model.predictor(zero) - model.predictor(rest)).flatten()[0])
+
+
+def _kernels(
+    wanted: Wanted, model: Model, start: Mapping[str, Tensor], w_start: float, data: Mapping[str, Tensor]
+) -> tuple[float, float]:
+    """JJᵀ of one coefficient at the start, and a bound on it up to the explicit solution."""
+    size = data["x"].shape[1]
+    if wanted.signs == "simplex":
+        rows, target = row_space(
+            torch.cat([data["x"], torch.ones(1, size, dtype=torch.float64)]),
+            torch.cat([data["y"], torch.ones(1, dtype=torch.float64)]),
+        )
+        solution, _ = smallest_divergence(wanted, rows, target, w_start)
+        speed = 4 / float(sum(leaf.square().sum() for leaf in start.values()))  # JJᵀ = 4 (diag(w) − wwᵀ)/‖u‖²
+        return speed * w_start, speed * float(solution.abs().max())
+    at_start = kernel(model, {name: leaf[:1] for name, leaf in start.items()})
+    rows, target = row_space(data["x"], data["y"])
+    solution, _ = smallest_divergence(wanted, rows, target, w_start)
+    reach = solution.abs() + (w_start if wanted.signs == "difference" else 0.0)
+    return at_start, max(at_start, float((1 / wanted.curvature(reach.clamp_min(1e-12))).max()))
+
+
+def _norms(
+    design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]
+) -> Experiment:
+    """Gradient descent with decay; the d = SIDE² coefficients are the entries of the predictor, row by row."""
+    model = as_model(module)
+    if design.mechanism != "weight_decay":
+        raise CheckError(f"there is no training check of {design.of} for {design.mechanism}")
+    if data["x"].shape[1] != SIDE**2:
+        raise CheckError(f"the data have {data['x'].shape[1]} columns: the experiment lays out {SIDE**2} of them")
+    unit = float(design.wanted.penalty(torch.ones((), dtype=torch.float64)))
+
+    def start(generator: torch.Generator) -> dict[str, Tensor]:
+        return {
+            name: plan.start_deviation * torch.randn(*shape, generator=generator, dtype=torch.float64)
+            for name, shape in model.parameters.items()
+        }
+
+    finished: Runs = train(
+        module,
+        matrix_regression,
+        data,
+        optimizer=GradientDescent(lr=plan.lr, weight_decay=2 * plan.penalty / unit),
+        steps=plan.steps,
+        replicas=plan.replicas,
+        initial=start,
+        dtype=torch.float64,
+        **options,
+    )
+    return Experiment((replace(finished),), data)
+
+
+def matrix_regression(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Half the squared residual of a linear model whose coefficients are a matrix, (R, g, k) row by row."""
+    return linear_regression(prediction.flatten(1), batch)
