@@ -71,18 +71,20 @@ def check_design(designed: DesignedParametrization, *, device: str, seed: int) -
     if made.of in ("groups", "singular_values"):
         core = core.bind(**{str(size): SIDE for size in core.free_sizes})
     elif designed.predictor is not designed.core.predictor and made.core is not made.predictor:
-        data = {**data, "x": _differences_as_features(data["x"])}
+        data = _of_differences(data)
     functions = _functions(core, made.target, made.mechanism, made.of).load()
     settings = Design(made.mechanism, made.of, made.signs, functions)
     return decide_design(settings, generate(core).load(), data, seed=seed, device=target)
 
 
-def _differences_as_features(x: Any) -> Any:
-    """Features (n, d) of the differences z of w = cumsum(z), over the largest deviation of a column."""
+def _of_differences(data: dict[str, Any]) -> dict[str, Any]:
+    """The regression on the differences z of w = cumsum(z), its features scaled so that the smallest solution has as
+    large an entry as before."""
     import torch
 
-    summed = x.flip(-1).cumsum(-1).flip(-1)
-    return summed / torch.std(summed, dim=0, correction=0).max()
+    summed = data["x"].flip(-1).cumsum(-1).flip(-1)
+    before, after = ((torch.linalg.pinv(x) @ data["y"]).abs().max() for x in (data["x"], summed))
+    return {**data, "x": summed * (after / before)}
 
 
 def _functions(core: Parametrization, target: Target, mechanism: str, of: str) -> Prediction:

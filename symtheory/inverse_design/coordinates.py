@@ -29,9 +29,8 @@ STATEMENTS = {
 }
 SIGNS = {
     "difference": "w = φ(u) − φ(v): two copies, of which one rests at zero at the minimum",
-    "positive": "w = φ(u) stays on its side: targets of other signs need other data",
-    "odd": "φ is odd, so that one copy covers both signs",
-    "line": "φ is neither even nor odd",
+    "positive": "w = φ(u) keeps its sign: targets of other signs need other data",
+    "odd": "w = φ(u): φ is odd, so that one copy covers both signs",
 }
 
 
@@ -53,24 +52,26 @@ def design_coordinates(target: Target, mechanism: str, sizes: Sequence[object], 
         function=profile.function,
         domain=profile.domain,
         statement=STATEMENTS[mechanism],
-        assumptions=(SIGNS[profile.signs], *_constants(mechanism, profile)),
+        assumptions=_assumptions(mechanism, profile),
         signs=profile.signs,
     )
     return replace(design, confirmation=confirm_coordinates(design, profile))
 
 
-def _constants(mechanism: str, profile: Profile) -> tuple[str, ...]:
-    """Up to what the target is met."""
-    if mechanism == "weight_decay":
-        return ("R is met up to its constant R(0)",)
-    if mechanism == "label_noise":
-        return ("R is met with its factor",)
-    if profile.signs == "difference":
+def _assumptions(mechanism: str, profile: Profile) -> tuple[str, ...]:
+    """How w gets its sign, and up to what the target is met."""
+    if mechanism == "mirror" and profile.signs == "difference":
         return (
-            "Q is met for each copy, started at u = v = alpha: w has the potential min Q(a) + Q(b) − Q'(φ(alpha)) (a + b)"
-            " over a − b = w, which depends on the scale alpha of the start",
+            "w = φ(u) − φ(v), started at u = v = alpha: two copies, each with its own mirror flow",
+            "Q is met for each copy: w has the potential min Q(a) + Q(b) − Q'(φ(alpha)) (a + b) over a − b = w, which "
+            "depends on the scale alpha of the start",
         )
-    return ("Q is met with its factor, up to a + b w: the start decides from where the divergence is measured",)
+    met = {
+        "mirror": "Q is met with its factor, up to a + b w: the start decides from where the divergence is measured",
+        "label_noise": "R is met with its factor",
+        "weight_decay": "R is met up to its constant R(0)",
+    }
+    return SIGNS[profile.signs], met[mechanism]
 
 
 def _products(target: Target, mechanism: str, sizes: Sequence[object]) -> Design:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sympy as sp
 
 from symtheory.errors import DerivationError
-from symtheory.inverse_design.profile import Profile, profile_by_radius, profile_by_speed
+from symtheory.inverse_design.profile import Profile, invert, profile_by_speed
 from symtheory.inverse_design.target import PROBES, SIZE, Target
 
 
@@ -27,7 +27,11 @@ def label_noise_profile(target: Target) -> Profile:
 
 
 def weight_decay_profile(target: Target) -> Profile:
-    """θ² = R(w) − R(0): decay adds λ/2 Σ θ² to the loss, whatever constant R has."""
+    """θ² = R(w) − R(0): decay adds λ/2 Σ θ² to the loss, whatever constant R has.
+
+    Where R'(0+) = 0, one odd copy passes w = 0 in finite time and covers both signs; a second copy would have to rest at
+    a point where φ'' is infinite, about which gradient descent swings. Elsewhere one copy would stop at zero.
+    """
     lowest = sp.limit(target.positive, SIZE, 0, "+")
     if not lowest.is_finite:
         raise DerivationError(
@@ -38,7 +42,8 @@ def weight_decay_profile(target: Target) -> Profile:
     values = [squared.subs(SIZE, probe).evalf() for probe in (sp.Rational(1, 64), *PROBES)]
     if not all(low < high for low, high in zip([0, *values], values, strict=False)):
         raise DerivationError(f"R = {target.expression} does not grow with w > 0: θ² = R(w) − R(0) has no inverse")
-    return profile_by_radius(sp.powdenest(sp.sqrt(squared)), target)
+    is_flat = sp.limit(squared / SIZE, SIZE, 0, "+") == 0
+    return invert(sp.powdenest(sp.sqrt(squared)), target, is_odd=is_flat)
 
 
 PROFILES: dict[str, Callable[[Target], Profile]] = {

@@ -19,8 +19,8 @@ THETA = sp.Symbol("theta", real=True)
 RADIUS = sp.Dummy("theta", positive=True)
 """θ > 0, on which φ is inverted first."""
 
-Signs = Literal["odd", "difference", "positive", "line"]
-"""How w gets its sign: φ is odd; w is a difference of two copies of φ ≥ 0; w > 0 only; φ is neither even nor odd."""
+Signs = Literal["odd", "difference", "positive"]
+"""How w gets its sign: φ is odd; w is a difference of two copies of φ ≥ 0; w > 0 only."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class Profile:
     @property
     def domain(self) -> str:
         """The values that w takes, in words."""
-        if self.signs in ("odd", "difference"):
-            return "every real w"
-        return "w > 0" if self.signs == "positive" else "the range of φ"
+        return "w > 0" if self.signs == "positive" else "every real w"
 
 
 def profile_by_speed(squared_speed: Callable[[sp.Expr, sp.Symbol], sp.Expr], target: Target) -> Profile:
@@ -55,21 +53,21 @@ def profile_by_speed(squared_speed: Callable[[sp.Expr, sp.Symbol], sp.Expr], tar
     return Profile(function, "positive")
 
 
-def profile_by_radius(radius: sp.Expr, target: Target) -> Profile:
-    """φ from θ(w) itself, which must vanish at w = 0 and grow."""
-    return invert(radius, target)
+def invert(radius: sp.Expr, target: Target, is_odd: bool | None = None) -> Profile:
+    """φ as the inverse of θ(w), w > 0, with θ(0) = 0, continued to θ < 0 as the target wants it.
 
-
-def invert(radius: sp.Expr, target: Target) -> Profile:
-    """φ as the inverse of θ(w), w > 0, with θ(0) = 0, continued to θ < 0 as the target wants it."""
+    is_odd: whether one odd copy serves both signs of an even target; by default where it moves at θ = 0.
+    """
     on_branch = closed_inverse(radius, SIZE, RADIUS, PROBES)
     if on_branch is None:
         raise _no_inverse(radius, target)
     on_branch = sp.simplify(on_branch)
     if not target.is_even:
         return Profile(_even(on_branch), "positive")
-    slope = sp.limit(radius / SIZE, SIZE, 0, "+")
-    if slope.is_finite and slope.is_positive:
+    if is_odd is None:
+        slope = sp.limit(radius / SIZE, SIZE, 0, "+")
+        is_odd = bool(slope.is_finite and slope.is_positive)
+    if is_odd:
         return Profile(_odd(on_branch), "odd")
     return Profile(_even(on_branch), "difference")
 

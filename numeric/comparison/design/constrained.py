@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from numeric.comparison.design.wanted import Wanted
@@ -40,8 +42,7 @@ def smallest_penalty(
             size = primal(tau).abs()
             return torch.where(size > 0, 1 / (kappa * wanted.curvature(size.clamp_min(1e-30))), NO_SLOPE)
 
-        first = rows @ (kappa * wanted.slope(torch.ones_like(kappa)) * (rows.mT @ target))
-        w, misfit = dual_newton(primal, slope, rows, target, first)
+        w, misfit = dual_newton(primal, slope, rows, target, _dual(wanted, primal, rows, target, kappa))
         return w, misfit, "the minimum"
     w = start
     for _ in range(REWEIGHTINGS):
@@ -52,6 +53,22 @@ def smallest_penalty(
         if change <= FIXED:
             break
     return w, 0.0, "a local minimum, sought from the end of training"
+
+
+def _dual(
+    wanted: Wanted, primal: Callable[[Tensor], Tensor], rows: Tensor, target: Tensor, kappa: Tensor
+) -> Tensor:
+    """ν (r,) that maximises b·ν − Σ_j max_w (τ_j w − κ_j R(|w|)) with τ = Aᵀν, smooth and concave, by L-BFGS."""
+
+    def negative(point: np.ndarray) -> tuple[float, np.ndarray]:
+        nu = torch.from_numpy(point)
+        tau = rows.mT @ nu
+        w = primal(tau)
+        cost = torch.where(w != 0, kappa * wanted.penalty(w.abs().clamp_min(1e-300)), 0.0)
+        return float((tau * w - cost).sum() - target @ nu), (rows @ w - target).numpy()
+
+    options = {"maxiter": 5_000, "ftol": 1e-16, "gtol": 1e-11}
+    return torch.from_numpy(minimize(negative, target.numpy(), jac=True, method="L-BFGS-B", options=options).x)
 
 
 def smallest_divergence(wanted: Wanted, rows: Tensor, target: Tensor, start: float) -> tuple[Tensor, float]:
@@ -70,6 +87,8 @@ def smallest_divergence(wanted: Wanted, rows: Tensor, target: Tensor, start: flo
 
     def response(tau: Tensor) -> Tensor:
         size = copy(tau)
+        if wanted.signs == "odd":  # Q'' is positive at zero as well
+            return 1 / wanted.curvature(size.abs().clamp_min(1e-12))
         return torch.where(size != 0, 1 / wanted.curvature(size.abs().clamp_min(1e-30)), NO_SLOPE)
 
     def primal(tau: Tensor) -> Tensor:

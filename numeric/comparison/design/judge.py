@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,14 @@ EXACT = ExactLaw(tolerance=1e-5)
 ORDER = ConvergenceOrder(order=1, tolerance=0.1)
 FITTED = 1e-8  # relative misfit up to which Xw = y counts as reached
 EXTRAPOLATED = 0.05  # of the smallest distance: what may remain at eta = 0
+SAME = 1e-7  # relative distance at every step size that is what is left of the fit, not of the order η
 MINIMUM = 1e-8  # relative misfit of an explicit solution of Xw = y
 STATIONARY = 1e-7  # ‖gradient of the training objective‖ over λ ‖θ‖ at an end point
 
 SOLUTIONS = {
     "mirror": f"distance of the end point of gradient descent to the explicit minimum of the target's divergence among "
     f"the solutions of Xw = y: {ORDER.criterion}; and its linear extrapolation to eta = 0 is below {EXTRAPOLATED:.0%} of "
-    "the smallest distance",
+    f"the smallest distance; or all distances are below {SAME:g}",
     "weight_decay": f"relative distance of the end point to the explicit solution for the target: {EXACT.criterion}",
 }
 
@@ -67,11 +69,16 @@ def judge_mirror(wanted: Wanted, runs: Sequence[Runs], data: Mapping[str, Tensor
         return undecided("mirror", criterion, f"the explicit problem was solved to {left:.1g} only")
     outside = (ends - solution) / torch.linalg.vector_norm(solution)
     etas = [step_size(run) for run in ordered]
-    order = ORDER.judge("mirror", etas, torch.linalg.vector_norm(outside, dim=-1))
+    details = {"eta": torch.tensor(etas), "coefficients": ends[-1], "solution": solution}
+    distances = torch.linalg.vector_norm(outside, dim=-1)
+    if float(distances.max()) <= SAME:  # a quadratic potential: gradient descent stays on its flow
+        verdict = ExactLaw(tolerance=SAME).judge("mirror", distances)
+        return combine({"at every step size": verdict}, criterion, details)
+    order = ORDER.judge("mirror", etas, distances)
     coarse, fine = etas[-2:]
     intercept = (coarse * outside[-1] - fine * outside[-2]) / (coarse - fine)
     remaining = float(torch.linalg.vector_norm(intercept) / torch.linalg.vector_norm(outside[-1]))
-    details = {"eta": torch.tensor(etas), "coefficients": ends[-1], "solution": solution, "remaining": remaining}
+    details["remaining"] = remaining
     if remaining < EXTRAPOLATED:
         limit = Verdict("mirror", "confirmed", 0.0, remaining, None, None, len(etas), criterion)
     else:
@@ -94,15 +101,18 @@ def judge_label_noise(wanted: Wanted, functions: Any, run: Runs, data: Mapping[s
         return torch.stack([w for w, _, _ in found]), ""
 
     verdict = label_noise(functions, [run], data, reference)
-    return Verdict(**{**vars(verdict), "details": {**verdict.details, "explicit": "".join(kinds)}})
+    return replace(verdict, details={**verdict.details, "explicit": "".join(kinds)})
 
 
 def judge_weight_decay(wanted: Wanted, functions: Any, run: Runs, data: Mapping[str, Tensor]) -> Verdict:
     """The target's conditions hold at the end points, and these are explicit solutions: the one minimum where R is
     convex, else local ones sought from near the end points."""
     conditions = weight_decay(functions, [run], data)
+    criterion = f"{SOLUTIONS['weight_decay']}; and {conditions.criterion}"
+    if conditions.verdict == "inconclusive":  # training has not ended, so that its end point says nothing
+        return replace(conditions, criterion=criterion)
     x, y = regression_of(run, data)
-    decay, ends = setting(run, "weight_decay"), predictor_at_end(run)
+    decay, ends = setting(run, "weight_decay"), predictor_at_end(run).detach()
     if wanted.is_convex:
         found = [penalised(wanted, x, y, decay)] * len(ends)
     else:
@@ -117,7 +127,6 @@ def judge_weight_decay(wanted: Wanted, functions: Any, run: Runs, data: Mapping[
     else:
         reason = f"the explicit problem was solved to {worst:.1g} only"
         explicit = undecided("weight_decay", SOLUTIONS["weight_decay"], reason, n=len(ends))
-    criterion = f"{SOLUTIONS['weight_decay']}; and {conditions.criterion}"
     return combine({"explicit solution": explicit, "conditions": conditions}, criterion, details)
 
 
@@ -129,15 +138,15 @@ def judge_norms(wanted: Wanted, of: str, run: Runs, data: Mapping[str, Tensor]) 
     x, y = regression_of(run, data)
     point = {name: leaf.to(torch.float64).requires_grad_() for name, leaf in run.final.items()}
     w = as_model(run.module).predictor(point)
+    ends = w.detach()
     loss = 0.5 * (w.flatten(1) @ x.mT - y).square().mean(-1).sum()
     slopes = torch.autograd.grad(loss, tuple(point.values()))
     decay = setting(run, "weight_decay")
     stationary = np.sqrt(
-        sum(float((g + decay * leaf).square().sum()) for g, leaf in zip(slopes, point.values(), strict=True))
-        / sum(float((decay * leaf).square().sum()) for leaf in point.values())
+        sum(float((g + decay * leaf.detach()).square().sum()) for g, leaf in zip(slopes, point.values(), strict=True))
+        / sum(float((decay * leaf.detach()).square().sum()) for leaf in point.values())
     )
     criterion = SOLUTIONS["weight_decay"]
-    ends = w.detach()
     strength = decay / 2 * float(wanted.slope(torch.ones((), dtype=torch.float64)))
     prox = shrink_rows if of == "groups" else shrink_singular_values
     solution, change = proximal_gradient(prox, x, y, strength, (ends.shape[1], ends.shape[2]))

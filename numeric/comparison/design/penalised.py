@@ -21,6 +21,7 @@ def penalised(wanted: Wanted, x: Tensor, y: Tensor, decay: float) -> tuple[Tenso
     x: (n, d), y: (n,). L-BFGS-B on w = p − q with p, q ≥ 0, where R is smooth; then Newton's method on the coefficients
     that are not zero.
     """
+    x, y = x.detach(), y.detach()
     features, target = x.numpy(), y.numpy()
     count, size = features.shape
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,9 +42,11 @@ class Wanted:
 
     @cached_property
     def slope_at_zero(self) -> float:
-        """R'(0+); infinite where R' has grown a thousandfold from 1e-9 to 1e-27."""
+        """R'(0+): zero or infinite where R' still falls or grows like a power of w between 1e-9 and 1e-27."""
         near, nearer = (float(self.slope(torch.tensor(at, dtype=torch.float64))) for at in (SMALL, SMALL**3))
-        return float("inf") if abs(nearer) > 10 * abs(near) + 10 else near
+        if abs(nearer) > 10 * abs(near):
+            return math.copysign(math.inf, nearer)
+        return 0.0 if abs(nearer) < 0.1 * abs(near) else near
 
     @cached_property
     def is_convex(self) -> bool:
