@@ -26,6 +26,7 @@ from symtheory.graph.functions import (
     sigmoid,
     silu,
     softmax,
+    spline,
     tanh,
     windows,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "spline",
     "tanh",
     "windows",
 ]

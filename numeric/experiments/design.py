@@ -21,10 +21,12 @@ from numeric.experiments import label_noise
 from numeric.experiments.decide import Decision
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import elementwise_model, filled, kernel
+from numeric.experiments.synthetic import UNBOUND
 from numeric.losses import linear_regression
 from numeric.row_space import row_space
 from numeric.training import GradientDescent, Runs, train
 from numeric.training.model import Model, as_model
+from numeric.training.shapes import bound_shape
 
 LARGEST_START = 1e3
 
@@ -108,7 +110,10 @@ def _carry_out(
         experiment = _norms(design, module, orthonormal_rows(data["x"], data["y"]), plan, options)
         return experiment, judge_norms(wanted, design.of, experiment.runs[0], experiment.data)
     if design.mechanism == "label_noise":
-        experiment = label_noise.run(module, design.functions, data, **options)
+        # A penalty without a kink at zero relaxes exponentially: smaller steps keep its floor out of the way.
+        is_smooth = wanted.is_convex and wanted.slope_at_zero == 0
+        settings = label_noise.Plan(lr=0.04, steps=20_000) if is_smooth else label_noise.Plan()
+        experiment = label_noise.run(module, design.functions, data, settings, **options)
         return experiment, judge_label_noise(wanted, design.functions, experiment.runs[0], experiment.data)
     if design.mechanism == "weight_decay":
         experiment = _decay(design, module, orthonormal_rows(data["x"], data["y"]), plan, options)
@@ -187,9 +192,7 @@ def _kernels(
     return min(at_start, float(ends.min())), max(at_start, float(ends.max()))
 
 
-def _decay(
-    design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]
-) -> Experiment:
+def _decay(design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]) -> Experiment:
     """Gradient descent with decay on coefficients, from evenly drawn starts away from zero, of both signs."""
     model, size = elementwise_model(module, data["x"].shape[1]), data["x"].shape[1]
     start, at_one = (_theta_where(model, value) for value in (plan.size, 1.0))
@@ -221,7 +224,7 @@ def _decay(
 
 
 def _theta_where(model: Model, value: float) -> float:
-    """θ > 0 with φ(θ) − φ(0) = value: for a product with all factors alike, for a difference with the other copy at zero.
+    """θ > 0 with φ(θ) − φ(0) = value: all factors of a product alike, the other copy of a difference at zero.
 
     CheckError where φ does not attain it.
     """
@@ -232,7 +235,9 @@ def _theta_where(model: Model, value: float) -> float:
         apart = float(model.predictor({name: torch.full((1,), 1.0, dtype=torch.float64) for name in names})) == 0
         if apart:
             point[names[-1]] = torch.zeros_like(point[names[-1]])
-        return (model.predictor(point) - model.predictor(dict.fromkeys(names, torch.zeros_like(point[names[0]]) + 1e-12)))[0]
+        return (
+            model.predictor(point) - model.predictor(dict.fromkeys(names, torch.zeros_like(point[names[0]]) + 1e-12))
+        )[0]
 
     low, high = 0.0, 1.0
     while float(grown(torch.tensor(high, dtype=torch.float64))) < value:
@@ -246,9 +251,7 @@ def _theta_where(model: Model, value: float) -> float:
     return high
 
 
-def _norms(
-    design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]
-) -> Experiment:
+def _norms(design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]) -> Experiment:
     """Gradient descent with decay; the d = SIDE² coefficients are the entries of the predictor, row by row."""
     model = as_model(module)
     if design.mechanism != "weight_decay":
@@ -257,10 +260,12 @@ def _norms(
         raise CheckError(f"the data have {data['x'].shape[1]} columns: the experiment lays out {SIDE**2} of them")
     unit = float(design.wanted.penalty(torch.ones((), dtype=torch.float64)))
 
+    shapes = {name: bound_shape(f"parameter {name!r}", s, UNBOUND) for name, s in model.parameters.items()}
+
     def start(generator: torch.Generator) -> dict[str, Tensor]:
         return {
             name: plan.start_deviation * torch.randn(*shape, generator=generator, dtype=torch.float64)
-            for name, shape in model.parameters.items()
+            for name, shape in shapes.items()
         }
 
     finished: Runs = train(

@@ -172,9 +172,12 @@ def design(
     mechanism: Annotated[
         str, typer.Option("--mechanism", "-m", help="mirror, label_noise, weight_decay or orbit_volume.")
     ] = "mirror",
-    of: Annotated[str, typer.Option(help="What w is: coordinates, groups, singular_values or simplex.")] = "coordinates",
+    of: Annotated[
+        str, typer.Option(help="What w is: coordinates, groups, singular_values or simplex.")
+    ] = "coordinates",
     after: Annotated[str | None, typer.Option(help="differences: the target is of the jumps of a signal.")] = None,
     products: Annotated[bool, typer.Option("--products", help="Products of parameters instead of powers.")] = False,
+    numeric: Annotated[bool, typer.Option("--numeric", help="A monotone spline where no closed form exists.")] = False,
     radial: Annotated[int, typer.Option(help="orbit_volume: number of parameters of each coordinate.")] = 2,
     name: Annotated[str, typer.Option(help="Name of the parametrization and of its variable.")] = "designed",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Python file to write it to.")] = None,
@@ -189,7 +192,7 @@ def design(
     from symtheory.cli.design import check_design, design_record, write_source
     from symtheory.inverse_design import design as make
 
-    designed = make(target, mechanism, of=of, after=after, products=products, radial=radial, name=name)
+    designed = make(target, mechanism, of=of, after=after, products=products, radial=radial, numeric=numeric, name=name)
     record = design_record(designed)
     if output is not None:
         record["path"] = str(write_source(designed, output))

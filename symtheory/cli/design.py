@@ -40,7 +40,7 @@ def design_record(designed: DesignedParametrization) -> dict[str, Any]:
 
 
 def write_source(designed: DesignedParametrization, path: Path) -> Path:
-    """The declaration as a file that ``symtheory check path:name`` reads. ``OutputError`` where it cannot be written."""
+    """The declaration as a file for ``symtheory check path:name``. ``OutputError`` where it cannot be written."""
     try:
         path.write_text(designed.source(), encoding="utf-8")
     except OSError as error:
@@ -62,7 +62,9 @@ def check_design(designed: DesignedParametrization, *, device: str, seed: int) -
 
     made = designed.design
     if made.mechanism == "orbit_volume":
-        raise DerivationError("orbit_volume designs have no training check against an explicit problem: leave --check out")
+        raise DerivationError(
+            "orbit_volume designs have no training check against an explicit problem: leave --check out"
+        )
     target = resolve(device)
     if target.type == "cpu":
         torch.set_num_threads(1)  # batches of replicas are small: a second thread costs more than it brings
@@ -105,7 +107,9 @@ def _functions(core: Parametrization, target: Target, mechanism: str, of: str) -
     if mechanism == "mirror" or of != "coordinates":
         return bare
     derived = core.predictions()[mechanism]
-    constant = sp.limit(positive, sp.Symbol("w", positive=True), 0, "+") if mechanism == "weight_decay" else sp.Integer(0)
+    constant = (
+        sp.limit(positive, sp.Symbol("w", positive=True), 0, "+") if mechanism == "weight_decay" else sp.Integer(0)
+    )
     size = sp.Abs(PREDICTOR)
     own = {
         mechanism: Formula(positive.subs(sp.Symbol("w", positive=True), size) - constant, "The target.", argument),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
 
 import sympy as sp
 
@@ -20,6 +23,7 @@ from symtheory.graph.operations.relu import ReLU
 from symtheory.graph.operations.sigmoid import Sigmoid
 from symtheory.graph.operations.silu import SiLU
 from symtheory.graph.operations.softmax import Softmax
+from symtheory.graph.operations.spline import Spline
 from symtheory.graph.operations.standardize import Standardize
 from symtheory.graph.operations.tanh import Tanh
 from symtheory.graph.operations.windows import Windows
@@ -83,6 +87,19 @@ def tanh(x: Node) -> Node:
 def sigmoid(x: Node) -> Node:
     """1 / (1 + exp(−x)), elementwise."""
     return _apply(Sigmoid(), x)
+
+
+def spline(x: Node, knots: Sequence[float], values: Sequence[float], slopes: Sequence[float]) -> Node:
+    """The cubic spline through values with slopes at increasing knots, elementwise; straight beyond its ends.
+
+    It has no formula: it is trained and generated like any operation, and nothing is derived from it in symbols.
+    """
+    at, heights, rates = (tuple(float(entry) for entry in entries) for entries in (knots, values, slopes))
+    if len(at) < 2 or not len(at) == len(heights) == len(rates):
+        raise DeclarationError("a spline needs two or more knots, with a value and a slope for each")
+    if any(left >= right for left, right in pairwise(at)) or not all(map(isfinite, (*at, *heights, *rates))):
+        raise DeclarationError("the knots of a spline must increase, and all its numbers be finite")
+    return _apply(Spline(at, heights, rates), x)
 
 
 def silu(x: Node) -> Node:

@@ -13,6 +13,8 @@ from symtheory.inverse_design.design_record import Design
 from symtheory.inverse_design.profile import THETA, Profile
 from symtheory.inverse_design.target import SIZE, Target
 from symtheory.parametrization import Parametrization
+from symtheory.predictions.formula import Formula
+from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.symbols import ALPHA, MIRROR, PREDICTOR
 
 START = sp.Rational(7, 10)
@@ -28,12 +30,20 @@ def confirm_coordinates(design: Design, profile: Profile | None) -> str:
         assert profile is not None  # products are not offered for mirror flow
         return _confirm_mirror(core, design.target, profile)
     prediction = core.predictions()[design.mechanism]
-    derived = prediction.formulas[design.mechanism].results  # type: ignore[union-attr]
+    derived = _expression(prediction, design.mechanism)
     wanted = wanted_penalty(design.target, design.mechanism)
     how = agreement(derived.subs(PREDICTOR, SIZE), wanted, _points(profile))
     if profile is None or profile.signs in ("odd", "difference"):
         agreement(derived.subs(PREDICTOR, -SIZE), wanted, _points(profile))
     return f"{prediction.title} of this declaration is the target, {how}"
+
+
+def _expression(prediction: Prediction, name: str) -> sp.Expr:
+    """A formula of one coordinate that a prediction carries."""
+    formula = prediction.formulas[name]
+    if not isinstance(formula, Formula) or not isinstance(formula.results, sp.Expr):
+        raise DerivationError(f"{prediction.title} of this declaration is no function of one coordinate")
+    return formula.results
 
 
 def wanted_penalty(target: Target, mechanism: str) -> sp.Expr:
@@ -55,11 +65,11 @@ def _confirm_mirror(core: Parametrization, target: Target, profile: Profile) -> 
     """One copy: 1/JJᵀ on the fibre, which is a point, is Q''. Two: w(τ) is that of the infimal convolution."""
     curvature = sp.diff(target.positive, SIZE, 2)
     if profile.signs != "difference":
-        kernel = core.predictions()["label_noise"].formulas["label_noise"].results  # type: ignore[union-attr]
+        kernel = _expression(core.predictions()["label_noise"], "label_noise")
         how = agreement(1 / kernel.subs(PREDICTOR, SIZE), curvature, _points(profile))
         return f"1/JJᵀ of this declaration as a function of w is Q'' of the target, {how}"
     prediction = core.predictions()["mirror"]
-    derived = prediction.formulas["mirror_inverse"].results  # type: ignore[union-attr]
+    derived = _expression(prediction, "mirror_inverse")
     start = profile.function.subs(THETA, START).evalf(DIGITS)
     slope = sp.lambdify(SIZE, sp.diff(target.positive, SIZE), "mpmath")
     count = 0

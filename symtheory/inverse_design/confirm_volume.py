@@ -15,6 +15,7 @@ from symtheory.inverse_design.design_record import Design
 from symtheory.inverse_design.target import SIZE
 from symtheory.lazy_module import LazyModule
 from symtheory.parametrization import Parametrization
+from symtheory.predictions.symbols import PREDICTOR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ def confirm_radius(design: Design) -> str:
         for expression in (output, [sp.diff(output, symbol) for symbol in theta])
     )
     logarithms, penalties = [], []
-    penalty = sp.lambdify(SIZE, design.target.positive, "numpy")
+    penalty = sp.lambdify(PREDICTOR, design.target.expression, "numpy")
     for point in np.random.default_rng(21).normal(size=(POINTS, len(theta))):
         fields = _fields(point[None, :])
         _require_invariance(np.asarray(gradient(point), dtype=float)[None, :], fields)

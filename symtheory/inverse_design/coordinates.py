@@ -13,7 +13,7 @@ from symtheory.graph.node import Node
 from symtheory.inverse_design.confirm_coordinates import confirm_coordinates
 from symtheory.inverse_design.declare import declare
 from symtheory.inverse_design.design_record import Design
-from symtheory.inverse_design.mechanisms import PROFILES
+from symtheory.inverse_design.mechanisms import closed_profile
 from symtheory.inverse_design.power import product_length, require_power
 from symtheory.inverse_design.profile import THETA, Profile
 from symtheory.inverse_design.target import Target
@@ -38,7 +38,7 @@ def design_coordinates(target: Target, mechanism: str, sizes: Sequence[object], 
     """The design for each coordinate of an array of the given sizes, confirmed by the forward road."""
     if products:
         return _products(target, mechanism, sizes)
-    profile = PROFILES[mechanism](target)
+    profile = closed_profile(target, mechanism)
     u, v = functions.param("u", *sizes), functions.param("v", *sizes)
     node = declare(profile.function, {THETA: u})
     if profile.signs == "difference":

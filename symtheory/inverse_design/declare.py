@@ -9,6 +9,7 @@ import sympy as sp
 from symtheory.errors import DerivationError
 from symtheory.graph import functions
 from symtheory.graph.node import Node
+from symtheory.inverse_design.no_closed_form import NoClosedForm
 
 OPERATIONS: dict[type[sp.Function], Callable[[Node], Node]] = {
     sp.exp: functions.exp,
@@ -46,7 +47,7 @@ def _declare(expression: sp.Expr, leaves: Mapping[sp.Symbol, Node]) -> Node | sp
     operation = OPERATIONS.get(expression.func)
     if operation is None:
         name = expression.func.__name__
-        raise DerivationError(f"φ = {expression} needs {name}, which no operation of a graph computes")
+        raise NoClosedForm(f"φ = {expression} needs {name}, which no operation of a graph computes")
     argument = _declare(expression.args[0], leaves)
     assert isinstance(argument, Node)  # it has free symbols
     return operation(argument)

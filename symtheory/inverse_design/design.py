@@ -13,9 +13,11 @@ from symtheory.graph.shapes import dims
 from symtheory.inverse_design.coordinates import design_coordinates
 from symtheory.inverse_design.design_record import Design
 from symtheory.inverse_design.designed import DesignedParametrization
+from symtheory.inverse_design.no_closed_form import NoClosedForm
 from symtheory.inverse_design.orbit_volume import design_gram, design_radius
 from symtheory.inverse_design.products import design_groups, design_singular_values
 from symtheory.inverse_design.simplex import design_simplex
+from symtheory.inverse_design.spline_design import design_spline
 from symtheory.inverse_design.target import Target
 from symtheory.inverse_design.time_limit import time_limit
 
@@ -34,6 +36,7 @@ def design(
     name: str = "designed",
     products: bool = False,
     radial: int = 2,
+    numeric: bool = False,
 ) -> DesignedParametrization:
     """A parametrization whose bias under a mechanism is the target, confirmed by deriving its bias forward.
 
@@ -42,10 +45,11 @@ def design(
     along zero loss), "weight_decay" (λ/2 R is added to the loss), "orbit_volume" (the stationary density of isotropic
     Langevin is exp(−L/T − R)). of: what w is: each of the "coordinates", the norm of each of the "groups", each of
     the "singular_values", or each weight on the "simplex". after: the linear map after which the target acts, given
-    by its inverse: "differences" (R of every jump, as total variation has it), or an ``st.constant`` B, for w = B z and
-    R of z. shape: sizes of the predictor, symbols by default. radial: for orbit_volume, the number n of parameters of each
-    coordinate, whose norm is its radius. products: products of parameters instead of powers of
-    one, where the target is a power that allows them.
+    by its inverse: "differences" (R of every jump, as total variation has it), or an ``st.constant`` B, for w = B z
+    and R of z. shape: sizes of the predictor, symbols by default. products: products of parameters instead of powers
+    of one, where the target is a power that allows them. radial: for orbit_volume, the number n of parameters of each
+    coordinate, whose norm is its radius. numeric: φ as a monotone spline where it has no closed form; it is then
+    confirmed in numbers alone, and ``design.is_numeric`` says so.
 
     Raises ``DeclarationError`` for an unreadable target or option, and ``DerivationError`` where the mechanism cannot
     have this bias, where φ has no closed form, and where the forward derivation does not give the target back.
@@ -58,8 +62,13 @@ def design(
         raise DeclarationError(f"a target of '{of}' is unknown: choose from {', '.join(KINDS)}")
     if after is not None and of != "coordinates":
         raise DeclarationError(f"after a linear map the target is of coordinates, not of {of}")
-    with time_limit(SECONDS, f"the design for {wanted.expression}"):
-        made = _design(wanted, mechanism, of, after, shape, products, radial)
+    try:
+        with time_limit(SECONDS, f"the design for {wanted.expression}"):
+            made = _design(wanted, mechanism, of, after, shape, products, radial)
+    except NoClosedForm:
+        if not numeric:
+            raise
+        made = _after(design_spline(wanted, mechanism, of, _coefficients(after, shape)), after)
     return DesignedParametrization.of(made, name)
 
 

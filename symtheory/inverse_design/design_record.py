@@ -17,8 +17,8 @@ class Design:
     target: R(w) or Q(w); mechanism; of: "coordinates", "groups", "singular_values" or "simplex", what w is one of;
     predictor: the node to be declared; core: its part below the fixed linear map, or the same node; function: φ in
     theta, or None where products need none; domain: the values that w takes; statement: what training minimises or
-    samples, in words; assumptions: what this rests on, and up to which constants the target is met; signs: as of the profile, or "product"; confirmation: how
-    the forward road gave the target back; is_numeric: whether φ is a spline.
+    samples, in words; assumptions: what this rests on, and up to which constants the target is met; signs: as of the
+    profile, or "product"; confirmation: how the forward road gave the target back; is_numeric: whether φ is a spline.
     """
 
     target: Target

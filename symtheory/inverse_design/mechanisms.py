@@ -11,26 +11,31 @@ from symtheory.inverse_design.profile import Profile, invert, profile_by_speed
 from symtheory.inverse_design.target import PROBES, SIZE, Target
 
 
-def mirror_profile(target: Target) -> Profile:
-    """φ'(θ)² = 1/Q''(w): JJᵀ of the parametrization is the inverse Hessian of the potential."""
-    if sp.simplify(sp.diff(target.positive, SIZE, 2)) == 0:
+def mirror_speed(target: Target) -> sp.Expr:
+    """(dθ/dw)² = Q''(w) for w > 0: JJᵀ of the parametrization is the inverse Hessian of the potential."""
+    squared = sp.diff(target.positive, SIZE, 2)
+    if sp.simplify(squared) == 0:
         raise DerivationError(
             f"Q = {target.expression} has Q'' = 0: mirror flow needs a strictly convex potential; |w| is the limit of "
-            "small starts of a difference of squares, which the target w*log(w) gives"
+            "small starts of a difference of squares, which the target abs(w)*log(abs(w)) gives"
         )
-    return profile_by_speed(lambda positive, symbol: sp.diff(positive, symbol, 2), target)
+    return squared
 
 
-def label_noise_profile(target: Target) -> Profile:
-    """φ'(θ)² = R(w): label noise minimises the sum of φ'² over the coordinates."""
-    return profile_by_speed(lambda positive, symbol: 1 / positive, target)
+def label_noise_speed(target: Target) -> sp.Expr:
+    """(dθ/dw)² = 1/R(w) for w > 0: label noise minimises the sum of φ'² over the coordinates."""
+    return 1 / target.positive
+
+
+SPEEDS: dict[str, Callable[[Target], sp.Expr]] = {"mirror": mirror_speed, "label_noise": label_noise_speed}
+"""Mechanism name → (dθ/dw)², where that is what the target gives."""
 
 
 def weight_decay_profile(target: Target) -> Profile:
     """θ² = R(w) − R(0): decay adds λ/2 Σ θ² to the loss, whatever constant R has.
 
-    Where R'(0+) = 0, one odd copy passes w = 0 in finite time and covers both signs; a second copy would have to rest at
-    a point where φ'' is infinite, about which gradient descent swings. Elsewhere one copy would stop at zero.
+    Where R'(0+) = 0, one odd copy passes w = 0 in finite time and covers both signs; a second copy would have to rest
+    at a point where φ'' is infinite, about which gradient descent swings. Elsewhere one copy would stop at zero.
     """
     lowest = sp.limit(target.positive, SIZE, 0, "+")
     if not lowest.is_finite:
@@ -46,9 +51,8 @@ def weight_decay_profile(target: Target) -> Profile:
     return invert(sp.powdenest(sp.sqrt(squared)), target, is_odd=is_flat)
 
 
-PROFILES: dict[str, Callable[[Target], Profile]] = {
-    "mirror": mirror_profile,
-    "label_noise": label_noise_profile,
-    "weight_decay": weight_decay_profile,
-}
-"""Mechanism name → φ for one coordinate."""
+def closed_profile(target: Target, mechanism: str) -> Profile:
+    """φ for one coordinate in closed form."""
+    if mechanism == "weight_decay":
+        return weight_decay_profile(target)
+    return profile_by_speed(SPEEDS[mechanism](target), target)

@@ -1,4 +1,4 @@
-"""Designs for isotropic Langevin: a radius whose sphere, or a Gram matrix whose orbit, has the volume that is wanted."""
+"""Designs for isotropic Langevin: a radius whose sphere, or a Gram matrix whose orbit, has the volume wanted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from symtheory.inverse_design.design_record import Design
 from symtheory.inverse_design.profile import RADIUS
 from symtheory.inverse_design.target import PROBES, SIZE, Target
 from symtheory.predictions.inversion import closed_inverse
+from symtheory.predictions.symbols import PREDICTOR
 
 SQUARED = sp.Symbol("theta_squared", positive=True)
 """‖θ‖² of one coordinate."""
@@ -30,16 +31,18 @@ def design_radius(target: Target, sizes: Sequence[object], copies: int) -> Desig
     """
     if copies < 2:
         raise DerivationError(f"n = {copies}: the orbit of rotations has a volume from n = 2 on")
-    radius = sp.simplify(sp.exp(-target.positive / (copies - 1)))
-    ends = sorted((sp.limit(radius, SIZE, 0, "+"), sp.limit(radius, SIZE, sp.oo)), key=lambda end: end == sp.oo)
-    if ends != [0, sp.oo]:
+    is_line = target.has_negative_side and not target.is_even
+    w = PREDICTOR if is_line else SIZE
+    radius = sp.simplify(sp.exp(-(target.expression if is_line else target.positive) / (copies - 1)))
+    ends = [sp.limit(radius, w, -sp.oo) if is_line else sp.limit(radius, w, 0, "+"), sp.limit(radius, w, sp.oo)]
+    if ends not in ([0, sp.oo], [sp.oo, 0]):
         raise DerivationError(
             f"the target {target.expression} asks for the radius r = {radius}, which runs between {ends[0]} and "
-            f"{ends[1]} for w > 0: nothing keeps Langevin noise in there. R = −c log(w) has all r > 0"
+            f"{ends[1]}: nothing keeps Langevin noise in there. R = −c log(w) has all r > 0"
         )
-    found = closed_inverse(radius, SIZE, RADIUS, PROBES)
+    found = closed_inverse(radius, w, RADIUS, PROBES)
     if found is None:
-        raise DerivationError(f"the target {target.expression} asks for the radius {radius}, which has no closed inverse")
+        raise DerivationError(f"the target {target.expression} asks for r = {radius}, which has no closed inverse")
     function = sp.powdenest(found.subs(RADIUS, sp.sqrt(SQUARED)), force=True)
     parameter = functions.param("u", *sizes, copies)
     node = declare(function, {SQUARED: (parameter * parameter).sum(-1)})
@@ -50,10 +53,10 @@ def design_radius(target: Target, sizes: Sequence[object], copies: int) -> Desig
         predictor=node,
         core=node,
         function=found.subs(RADIUS, sp.Symbol("r", positive=True)),
-        domain="w > 0",
+        domain="every real w" if is_line else "w > 0",
         statement=(
-            "isotropic Langevin at temperature T has the density exp(−L/T − Σ R(w)) with respect to Π dr, r = ‖u‖ of each "
-            "coordinate: T R is added to the loss"
+            "isotropic Langevin at temperature T has the density exp(−L/T − Σ R(w)) with respect to Π dr, r = ‖u‖ of "
+            "each coordinate: T R is added to the loss"
         ),
         assumptions=(
             "isotropic noise: minibatch noise does not see the volume of the orbit",
@@ -67,17 +70,21 @@ def design_gram(target: Target, shape: Sequence[object] | None) -> Design:
     """W = ΘΘᵀ with Θ ∈ R^(m×k): the density of W is exp(−L/T) det(W)^((k−m−1)/2) dW, so R = −c log det W.
 
     The orbit under rotations of the columns and the volume element of ΘΘᵀ join to this power of the determinant, as in
-    Wishart's distribution. Raises ``DerivationError`` for targets that are not c log(w), and where k is no whole number.
+    Wishart's distribution. Raises ``DerivationError`` for targets that are not c log(w), or where k is none.
     """
     if shape is not None and len(shape) != 1:
         raise DeclarationError(f"a Gram matrix has one size, and shape = {tuple(shape)} has {len(shape)}")
     power = sp.simplify(-target.positive / sp.log(SIZE))
     if not power.is_number:
-        raise DerivationError(f"the volume of these orbits is a power of det W, and {target.expression} is not c log(w)")
+        raise DerivationError(
+            f"the volume of these orbits is a power of det W, and {target.expression} is not c log(w)"
+        )
     size = dims("m") if shape is None else shape[0]
     columns = size + 1 + 2 * power  # type: ignore[operator]
     if not (2 * power).is_Integer or 2 * power < -1:
-        raise DerivationError(f"c = {-power} asks for {columns} columns: a whole number, at least m, needs c = 1/2, 0, …")
+        raise DerivationError(
+            f"c = {-power} asks for {columns} columns: a whole number, at least m, needs c = 1/2, 0, …"
+        )
     parameter = functions.param("u", size, columns)
     node = parameter @ parameter.T
     design = Design(
@@ -88,7 +95,9 @@ def design_gram(target: Target, shape: Sequence[object] | None) -> Design:
         core=node,
         function=None,
         domain="positive definite matrices",
-        statement="isotropic Langevin at temperature T has the density exp(−L/T − Σ R(λ_i)) dW, λ_i the eigenvalues of W",
+        statement=(
+            "isotropic Langevin at temperature T has the density exp(−L/T − Σ R(λ_i)) dW, λ_i the eigenvalues of W"
+        ),
         assumptions=(
             "isotropic noise: minibatch noise does not see the volume of the orbit",
             "R is met up to its constant, with the measure dW on symmetric matrices",

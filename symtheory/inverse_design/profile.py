@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,7 @@ import sympy as sp
 from sympy.integrals.manualintegrate import manualintegrate
 
 from symtheory.errors import DerivationError
+from symtheory.inverse_design.no_closed_form import NoClosedForm
 from symtheory.inverse_design.target import PROBES, SIZE, Target
 from symtheory.predictions.inversion import closed_inverse
 
@@ -36,12 +36,12 @@ class Profile:
         return "w > 0" if self.signs == "positive" else "every real w"
 
 
-def profile_by_speed(squared_speed: Callable[[sp.Expr, sp.Symbol], sp.Expr], target: Target) -> Profile:
-    """φ from (dθ/dw)² = ``squared_speed`` of the target and its symbol.
+def profile_by_speed(squared: sp.Expr, target: Target) -> Profile:
+    """φ from (dθ/dw)² for w > 0.
 
     Raises ``DerivationError`` where this is not positive, and where the quadrature or its inverse is not closed.
     """
-    squared = _require_positive(squared_speed(target.positive, SIZE), target)
+    require_positive(squared, target)
     speed = sp.powdenest(sp.sqrt(sp.simplify(squared)))
     primitive = _primitive(speed, SIZE, target)
     at_zero = sp.limit(primitive, SIZE, 0, "+")
@@ -90,7 +90,8 @@ def _even(on_branch: sp.Expr) -> sp.Expr:
     return on_branch.subs(RADIUS, sp.Abs(THETA))
 
 
-def _require_positive(squared: sp.Expr, target: Target) -> sp.Expr:
+def require_positive(squared: sp.Expr, target: Target) -> None:
+    """``DerivationError`` with a point where (dθ/dw)² is not a positive number."""
     for probe in PROBES:
         value = squared.subs(SIZE, probe).evalf()
         if not (value.is_number and value.is_finite and value > 0):
@@ -98,7 +99,6 @@ def _require_positive(squared: sp.Expr, target: Target) -> sp.Expr:
                 f"the target {target.expression} asks for (dθ/dw)² = {sp.simplify(squared)}, which is not positive "
                 f"and finite at w = {probe}"
             )
-    return squared
 
 
 def _primitive(speed: sp.Expr, variable: sp.Symbol, target: Target) -> sp.Expr:
@@ -106,14 +106,14 @@ def _primitive(speed: sp.Expr, variable: sp.Symbol, target: Target) -> sp.Expr:
         found = integrate(speed, variable)
         if not found.has(sp.Integral, sp.Piecewise):
             return found
-    raise DerivationError(
+    raise NoClosedForm(
         f"the target {target.expression} asks for θ = ∫ {speed} dw, which has no elementary closed form: "
         "numeric=True gives a monotone spline"
     )
 
 
-def _no_inverse(radius: sp.Expr, target: Target) -> DerivationError:
-    return DerivationError(
+def _no_inverse(radius: sp.Expr, target: Target) -> NoClosedForm:
+    return NoClosedForm(
         f"the target {target.expression} asks for θ(w) = {radius}, which has no closed inverse: "
         "numeric=True gives a monotone spline"
     )

@@ -17,6 +17,7 @@ from symtheory.graph.operations.normalize import Normalize
 from symtheory.graph.operations.permute import Permute
 from symtheory.graph.operations.power import Power
 from symtheory.graph.operations.scale import Scale
+from symtheory.graph.operations.spline import Spline
 from symtheory.graph.operations.sum import Sum
 
 SUM, PRODUCT, POWER, ATOM = range(4)
@@ -71,6 +72,9 @@ def _unary(node: Node) -> tuple[str, int]:
         return f"{_at_least(operand, ATOM)}.sum({', '.join(str(axis) for axis in operation.axes)})", ATOM
     if isinstance(operation, Normalize) and not operation.mean and operation.eps == 0:
         return f"st.normalize({_text(operand)[0]})", ATOM
+    if isinstance(operation, Spline) and not operation.is_slope:
+        arguments = ", ".join(map(repr, (operation.knots, operation.values, operation.slopes)))
+        return f"st.spline({_text(operand)[0]}, {arguments})", ATOM
     if operation.name in CALLS:
         return f"{CALLS[operation.name]}({_text(operand)[0]})", ATOM
     raise CodegenError(f"operation '{operation.name}' is not written by inverse design")
@@ -123,5 +127,9 @@ def _exact(value: sp.Expr) -> str:
         return (" + " if isinstance(value, sp.Add) else " * ").join(map(_number, value.args))
     if value.is_NumberSymbol or isinstance(value, sp.Function):
         inner = ", ".join(map(_exact, value.args))
-        return f"sp.{value.func.__name__}({inner})" if value.args else {"Pi": "sp.pi", "Exp1": "sp.E"}[type(value).__name__]
+        return (
+            f"sp.{value.func.__name__}({inner})"
+            if value.args
+            else {"Pi": "sp.pi", "Exp1": "sp.E"}[type(value).__name__]
+        )
     return _number(value)

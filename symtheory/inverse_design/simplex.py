@@ -12,7 +12,7 @@ from symtheory.graph import functions
 from symtheory.graph.node import Node
 from symtheory.graph.shapes import dims
 from symtheory.inverse_design.design_record import Design
-from symtheory.inverse_design.mechanisms import mirror_profile
+from symtheory.inverse_design.mechanisms import closed_profile
 from symtheory.inverse_design.profile import THETA
 from symtheory.inverse_design.target import SIZE, Target
 from symtheory.parametrization import Parametrization
@@ -24,21 +24,21 @@ CHECKED = 3
 def design_simplex(target: Target, mechanism: str, shape: Sequence[object] | None) -> Design:
     """Σ Q(w_i) on the simplex by mirror flow.
 
-    With one φ for each weight, gradient flow stays on the simplex when it is projected onto {Σ φ(θ_i) = 1}. That is what
-    dividing by the norm does, which gradient flow conserves, where this level set is a sphere: for φ = c θ² alone, so
-    for the entropy. The softmax does not: its JJᵀ is the square of diag(w) − wwᵀ, and no Hessian's inverse. Raises
+    With one φ for each weight, gradient flow stays on the simplex when it is projected onto {Σ φ(θ_i) = 1}. That is
+    what dividing by the norm does, which gradient flow conserves, where this level set is a sphere: for φ = c θ² alone,
+    so for the entropy. The softmax does not: its JJᵀ is the square of diag(w) − wwᵀ, and no Hessian's inverse. Raises
     ``DerivationError`` for other targets and mechanisms.
     """
     if mechanism != "mirror":
         raise DerivationError(f"weights on the simplex are designed for mirror flow, not for {mechanism}")
     if shape is not None and len(shape) != 1:
         raise DeclarationError(f"weights on the simplex have one size, and shape = {tuple(shape)} has {len(shape)}")
-    profile = mirror_profile(target)
+    profile = closed_profile(target, mechanism)
     factor = sp.simplify(profile.function / THETA**2)
     if factor.has(THETA):
         raise DerivationError(
-            f"φ = {profile.function} for the target {target.expression}: only c θ² has the simplex as a sphere, on which "
-            "normalizing keeps to mirror flow, and that is the entropy w*log(w)"
+            f"φ = {profile.function} for the target {target.expression}: only c θ² has the simplex as a sphere, on "
+            "which normalizing keeps to mirror flow, and that is the entropy w*log(w)"
         )
     node = _node(dims("d") if shape is None else shape[0])
     design = Design(
@@ -50,8 +50,8 @@ def design_simplex(target: Target, mechanism: str, shape: Sequence[object] | Non
         function=THETA**2,
         domain="w > 0 with Σ w = 1",
         statement=(
-            "gradient descent ends at the minimum of Σ D_Q(w, w(0)), the Kullback-Leibler divergence from the start, among "
-            "the solutions on the simplex; from equal weights that is the one of largest entropy"
+            "gradient descent ends at the minimum of Σ D_Q(w, w(0)), the Kullback-Leibler divergence from the start, "
+            "among the solutions on the simplex; from equal weights that is the one of largest entropy"
         ),
         assumptions=(
             "Q is met up to its factor and a + b w: ‖u‖ is conserved by gradient flow and sets its speed alone",

@@ -35,7 +35,7 @@ class Target:
         unknown = sorted(str(symbol) for symbol in expression.free_symbols if str(symbol) != PREDICTOR.name)
         if unknown:
             raise DeclarationError(f"the symbol '{unknown[0]}' is unknown: a target is a function of w alone")
-        named = {symbol: PREDICTOR for symbol in expression.free_symbols}
+        named = dict.fromkeys(expression.free_symbols, PREDICTOR)
         found = cls(sp.nsimplify(expression.subs(named), rational=True))
         if not found.expression.has(PREDICTOR):
             raise DeclarationError(f"the target {found.expression} does not depend on w")

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from symtheory.errors import DerivationError
+from symtheory.inverse_design.no_closed_form import NoClosedForm
 
 
 @contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
-    """Raises ``DerivationError`` when the body takes longer.
+    """Raises ``NoClosedForm`` when the body takes longer.
 
     There is no bound outside the main thread, on systems without interval timers, and inside somebody else's timer.
     """
@@ -25,7 +25,7 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise DerivationError(f"{what} took SymPy longer than {seconds:g} s")
+        raise NoClosedForm(f"{what} took SymPy longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -23,9 +23,9 @@ def smallest_penalty(
 ) -> tuple[Tensor, float, str]:
     """argmin Σ κ_j R(|w_j|), the relative misfit left, and which minimum it is, in words.
 
-    rows: (r, d) orthonormal, target: (r,), kappa: (d,). A straight R is a linear program, a convex one a dual problem in
-    (r,) numbers. For another R, one local minimum: linear programs with weights κ R'(|w|), from `start` (d,) on, until
-    w stays.
+    rows: (r, d) orthonormal, target: (r,), kappa: (d,). A straight R is a linear program, a convex one a dual problem
+    in (r,) numbers. For another R, one local minimum: linear programs with weights κ R'(|w|), from `start` (d,) on,
+    until w stays.
     """
     if wanted.is_straight:
         weights = kappa * wanted.slope(torch.ones_like(kappa))
@@ -55,9 +55,7 @@ def smallest_penalty(
     return w, 0.0, "a local minimum, sought from the end of training"
 
 
-def _dual(
-    wanted: Wanted, primal: Callable[[Tensor], Tensor], rows: Tensor, target: Tensor, kappa: Tensor
-) -> Tensor:
+def _dual(wanted: Wanted, primal: Callable[[Tensor], Tensor], rows: Tensor, target: Tensor, kappa: Tensor) -> Tensor:
     """ν (r,) that maximises b·ν − Σ_j max_w (τ_j w − κ_j R(|w|)) with τ = Aᵀν, smooth and concave, by L-BFGS."""
 
     def negative(point: np.ndarray) -> tuple[float, np.ndarray]:
@@ -78,7 +76,9 @@ def smallest_divergence(wanted: Wanted, rows: Tensor, target: Tensor, start: flo
     Q'(b) = Q'(w_0) − τ, which is the infimal convolution; a copy whose Q' would have to be smaller than Q'(0+) rests at
     zero.
     """
-    centre = _odd(wanted.slope)(torch.tensor(start, dtype=torch.float64)) if start else torch.zeros((), dtype=rows.dtype)
+    centre = (
+        _odd(wanted.slope)(torch.tensor(start, dtype=torch.float64)) if start else torch.zeros((), dtype=rows.dtype)
+    )
 
     def copy(tau: Tensor) -> Tensor:
         if wanted.signs == "odd":

@@ -42,8 +42,8 @@ STATIONARY = 1e-7  # ‖gradient of the training objective‖ over λ ‖θ‖ a
 
 SOLUTIONS = {
     "mirror": f"distance of the end point of gradient descent to the explicit minimum of the target's divergence among "
-    f"the solutions of Xw = y: {ORDER.criterion}; and its linear extrapolation to eta = 0 is below {EXTRAPOLATED:.0%} of "
-    f"the smallest distance; or all distances are below {SAME:g}",
+    f"the solutions of Xw = y: {ORDER.criterion}; and its linear extrapolation to eta = 0 is below {EXTRAPOLATED:.0%} "
+    f"of the smallest distance; or all distances are below {SAME:g}",
     "weight_decay": f"relative distance of the end point to the explicit solution for the target: {EXACT.criterion}",
 }
 
@@ -69,7 +69,7 @@ def judge_mirror(wanted: Wanted, runs: Sequence[Runs], data: Mapping[str, Tensor
         return undecided("mirror", criterion, f"the explicit problem was solved to {left:.1g} only")
     outside = (ends - solution) / torch.linalg.vector_norm(solution)
     etas = [step_size(run) for run in ordered]
-    details = {"eta": torch.tensor(etas), "coefficients": ends[-1], "solution": solution}
+    details: dict[str, Any] = {"eta": torch.tensor(etas), "coefficients": ends[-1], "solution": solution}
     distances = torch.linalg.vector_norm(outside, dim=-1)
     if float(distances.max()) <= SAME:  # a quadratic potential: gradient descent stays on its flow
         verdict = ExactLaw(tolerance=SAME).judge("mirror", distances)
