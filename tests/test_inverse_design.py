@@ -45,7 +45,7 @@ def function(design: st.DesignedParametrization) -> sp.Lambda:
 
 @pytest.mark.parametrize("case", CASES)
 def test_bias_of_phi_by_numbers_is_the_target(case: str) -> None:
-    """min over a − b = w of what the mechanism minimises, by differences and a search over b, without any derivation."""
+    """min over a − b = w of what the mechanism minimises, by differences and a search over b: no derivation."""
     target, mechanism, options = CASES[case]
     designed = st.design(target, mechanism, **options)
     phi, penalty = function(designed), sp.lambdify("w", designed.design.target.expression, "math")
@@ -79,9 +79,9 @@ def test_mirror_potential_of_one_copy_by_integration() -> None:
         designed = st.design(target, "mirror")
         phi = sp.lambdify(THETA, designed.design.function)
         slope = sp.lambdify(THETA, sp.diff(designed.design.function, THETA))
-        flow = solve_ivp(lambda _, theta, slope=slope: 0.5 * slope(theta), (0, 1), [0.8], rtol=1e-11, atol=1e-13)
+        flow = solve_ivp(lambda _, theta, slope=slope: 0.5 * slope(theta), (0, 0.5), [0.8], rtol=1e-11, atol=1e-13)
         start, end = phi(0.8), phi(flow.y[0, -1])
-        assert dual(end) - dual(start) == pytest.approx(0.5, rel=QUADRATURE)
+        assert dual(end) - dual(start) == pytest.approx(0.25, rel=QUADRATURE)
         assert designed.domain == "w > 0"
 
 
@@ -248,9 +248,9 @@ def test_without_a_closed_form_there_is_a_spline_that_says_so() -> None:
     theta = torch.linspace(-3, 3, 13, dtype=torch.float64, requires_grad=True)
     w = spline({"u": theta})
     (slope,) = torch.autograd.grad(w.sum(), theta)
-    assert torch.allclose(slope**2, 1 / torch.cosh(w), rtol=1e-5)
+    assert torch.allclose(slope**2, 1 / torch.cosh(w), rtol=1e-4)  # 4e-6 is stated for the middle between knots
     for value, root in zip(w.tolist(), theta.tolist(), strict=True):
-        assert quad(lambda x: np.sqrt(np.cosh(x)), 0, value)[0] == pytest.approx(root, abs=1e-7)
+        assert quad(lambda x: np.sqrt(np.cosh(x)), 0, value)[0] == pytest.approx(root, abs=1e-6)
 
 
 BAD: list[tuple[str, str, dict[str, object], type[SymtheoryError], str]] = [

@@ -54,8 +54,8 @@ class Spline(Inequivariant):
         return f"{start!r} + ({covered}.unsqueeze(-1) ** {powers} * {coefficients}).sum((-2, -1))"
 
     def _pieces(self) -> tuple[list[float], float, list[tuple[float, ...]]]:
-        """Widths of the pieces between knots; value at the first knot; coefficients of the powers 1, 2, 3 of the covered
-        part of every piece, from the line before the first knot to the one behind the last."""
+        """Widths of the pieces between knots; value at the first knot; coefficients of the powers 1, 2, 3 of the
+        covered part of every piece, from the line before the first knot to the one behind the last."""
         widths = [right - left for left, right in pairwise(self.knots)]
         start, rows = self.values[0], [(self.slopes[0], 0.0, 0.0)]
         for width, (low, high), (first, second) in zip(
