@@ -18,6 +18,7 @@ from symtheory.graph.functions import (
     input,
     layer_norm,
     leaky_relu,
+    log,
     normalize,
     param,
     relu,
@@ -25,15 +26,18 @@ from symtheory.graph.functions import (
     sigmoid,
     silu,
     softmax,
+    spline,
     tanh,
     windows,
 )
 from symtheory.graph.shapes import dims
+from symtheory.inverse_design import DesignedParametrization, design
 from symtheory.parametrization import Parametrization
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DesignedParametrization",
     "Fisher",
     "GaussNewton",
     "Metric",
@@ -46,6 +50,7 @@ __all__ = [
     "constant",
     "conv",
     "cumsum",
+    "design",
     "dims",
     "exp",
     "gelu",
@@ -53,6 +58,7 @@ __all__ = [
     "input",
     "layer_norm",
     "leaky_relu",
+    "log",
     "normalize",
     "param",
     "relu",
@@ -60,6 +66,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "spline",
     "tanh",
     "windows",
 ]

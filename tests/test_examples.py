@@ -26,3 +26,10 @@ def test_lengths_on_the_quotient_agree_where_euclidean_ones_do_not(capsys: pytes
     norm, trace = compared["euclidean  gradient norm"], compared["euclidean  Hessian trace"]
     assert f"{float(norm[0]):.2f} to {float(norm[1]):.2f}" in text
     assert f"{float(trace[0]):.0f} to {float(trace[1]):.0f}" in text
+
+
+def test_the_designed_penalty_has_the_solution_of_the_explicit_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "inverse_design.py"), run_name="__main__")
+    *_, trained, explicit = capsys.readouterr().out.splitlines()
+    values = [[float(word) for word in line.split()[1:]] for line in (trained, explicit)]
+    assert values[0] == pytest.approx(values[1], abs=2e-4)  # the grid of the explicit problem has step 1e-5

@@ -168,11 +168,11 @@ def odd_declarations() -> dict[str, tuple[st.Parametrization, set[str]]]:
     minima = {"label_noise", "stationary_density", "weight_decay"}
     table = {
         "cube": (u**3, minima),
-        "exponential": (st.exp(u), set()),
+        "exponential": (st.exp(u), {"label_noise", "weight_decay"}),
         "product_and_square": (u * v + z * z, {"discrete_noether"}),
-        "sum": (u + v, {"discrete_noether", "mirror"}),
+        "sum": (u + v, {"discrete_noether", "mirror", "label_noise", "weight_decay"}),
         "times_cube": (u * v**3, set(OF_COORDINATES)),
-        "absolute": (st.abs(u), set()),
+        "absolute": (st.abs(u), {"label_noise", "weight_decay"}),
         "absolute_factor": (st.abs(u) * v, {"discrete_noether", "mirror"}),
         "relu_factor": (st.relu(u) * v, {"discrete_noether", "mirror"}),
         "sum_of_squares": (u * u + v * v, set()),
@@ -185,7 +185,7 @@ def odd_declarations() -> dict[str, tuple[st.Parametrization, set[str]]]:
         "negative": (-u, {"mirror", "label_noise", "weight_decay"}),
         "quadratic": (u * u + u, {"mirror"}),
         "tanh_factor": (st.tanh(u) * v, set()),
-        "difference_of_cubes": (u**3 - v**3, {"mirror"}),
+        "difference_of_cubes": (u**3 - v**3, {"mirror", "label_noise", "weight_decay"}),
         "square_difference_times": (u * u * z - v * v * z, {"discrete_noether", *minima}),
     }
     return {name: (st.Parametrization(node, name=name), expected) for name, (node, expected) in table.items()}

@@ -1,4 +1,4 @@
-"""The command line: ``symtheory list | derive | generate | check | report``.
+"""The command line: ``symtheory list | derive | generate | check | design | report``.
 
 The composition root: the one module that knows both layers. It imports torch and ``numeric`` only inside the
 commands that train.
@@ -164,6 +164,50 @@ def check(
     else:
         _show_verdicts(verdicts, {} if mechanism else parametrization.predictions().not_applicable)
     _exit_for(verdicts)
+
+
+@app.command()
+def design(
+    target: Annotated[str, typer.Argument(help="The bias that is wanted, a formula of w such as 'sqrt(abs(w))'.")],
+    mechanism: Annotated[
+        str, typer.Option("--mechanism", "-m", help="mirror, label_noise, weight_decay or orbit_volume.")
+    ] = "mirror",
+    of: Annotated[
+        str, typer.Option(help="What w is: coordinates, groups, singular_values or simplex.")
+    ] = "coordinates",
+    after: Annotated[str | None, typer.Option(help="differences: the target is of the jumps of a signal.")] = None,
+    products: Annotated[bool, typer.Option("--products", help="Products of parameters instead of powers.")] = False,
+    numeric: Annotated[bool, typer.Option("--numeric", help="A monotone spline where no closed form exists.")] = False,
+    radial: Annotated[int, typer.Option(help="orbit_volume: number of parameters of each coordinate.")] = 2,
+    name: Annotated[str, typer.Option(help="Name of the parametrization and of its variable.")] = "designed",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Python file to write it to.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Train it, and compare with the explicit problem for the target.")
+    ] = False,
+    device: Device = "auto",
+    seed: Seed = DEFAULT_SEED,
+    as_json: Json = False,
+) -> None:
+    """Design a parametrization whose bias is the target, confirmed by deriving it forward; exit 1 when refuted."""
+    from symtheory.cli.design import check_design, design_record, write_source
+    from symtheory.inverse_design import design as make
+
+    designed = make(target, mechanism, of=of, after=after, products=products, radial=radial, numeric=numeric, name=name)
+    record = design_record(designed)
+    if output is not None:
+        record["path"] = str(write_source(designed, output))
+    decision = check_design(designed, device=device, seed=seed) if check else None
+    if decision is not None:
+        record["verdict"] = {"parametrization": designed.name, **decision.verdict.to_json()}
+    if as_json:
+        _print_json(record)
+    else:
+        typer.echo(designed)
+        typer.echo(f"\n{record['source']}" if output is None else f"  Written to {output}, as {name}")
+        if decision is not None:
+            _show_verdicts([record["verdict"]], {})
+    if decision is not None:
+        _exit_for([record["verdict"]])
 
 
 @app.command()

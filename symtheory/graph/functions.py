@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
 
 import sympy as sp
 
@@ -14,11 +17,13 @@ from symtheory.graph.operations.cumsum import CumulativeSum
 from symtheory.graph.operations.exponential import Exponential
 from symtheory.graph.operations.gelu import GELU
 from symtheory.graph.operations.leaf import Constant, Input, Leaf, Parameter
+from symtheory.graph.operations.logarithm import Logarithm
 from symtheory.graph.operations.normalize import Normalize
 from symtheory.graph.operations.relu import ReLU
 from symtheory.graph.operations.sigmoid import Sigmoid
 from symtheory.graph.operations.silu import SiLU
 from symtheory.graph.operations.softmax import Softmax
+from symtheory.graph.operations.spline import Spline
 from symtheory.graph.operations.standardize import Standardize
 from symtheory.graph.operations.tanh import Tanh
 from symtheory.graph.operations.windows import Windows
@@ -69,6 +74,11 @@ def exp(x: Node) -> Node:
     return _apply(Exponential(), x)
 
 
+def log(x: Node) -> Node:
+    """Natural logarithm, elementwise; undefined for x ≤ 0."""
+    return _apply(Logarithm(), x)
+
+
 def tanh(x: Node) -> Node:
     """tanh(x), elementwise."""
     return _apply(Tanh(), x)
@@ -77,6 +87,19 @@ def tanh(x: Node) -> Node:
 def sigmoid(x: Node) -> Node:
     """1 / (1 + exp(−x)), elementwise."""
     return _apply(Sigmoid(), x)
+
+
+def spline(x: Node, knots: Sequence[float], values: Sequence[float], slopes: Sequence[float]) -> Node:
+    """The cubic spline through values with slopes at increasing knots, elementwise; straight beyond its ends.
+
+    It has no formula: it is trained and generated like any operation, and nothing is derived from it in symbols.
+    """
+    at, heights, rates = (tuple(float(entry) for entry in entries) for entries in (knots, values, slopes))
+    if len(at) < 2 or not len(at) == len(heights) == len(rates):
+        raise DeclarationError("a spline needs two or more knots, with a value and a slope for each")
+    if any(left >= right for left, right in pairwise(at)) or not all(map(isfinite, (*at, *heights, *rates))):
+        raise DeclarationError("the knots of a spline must increase, and all its numbers be finite")
+    return _apply(Spline(at, heights, rates), x)
 
 
 def silu(x: Node) -> Node:

@@ -23,17 +23,19 @@ POSITIVE = sp.Symbol("w", positive=True)
 @dataclass(frozen=True)
 class FibreMinimum:
     """value: min f over the fibre, in w > 0; point: the minimiser θ(w) for w > 0, by coordinate;
-    symmetric: whether sign flips of parameters carry the answer to w < 0, with |w| in place of w.
+    symmetric: whether sign flips of parameters carry the answer to w < 0, with |w| in place of w;
+    stated_for: the values of w in words, where they are other ones than these.
     """
 
     value: sp.Expr
     point: dict[sp.Symbol, sp.Expr]
     symmetric: bool
+    stated_for: str = ""
 
     @property
     def domain(self) -> str:
         """In words, where ``value_everywhere`` holds."""
-        return "every real w" if self.symmetric else "w > 0 (w takes no negative value)"
+        return self.stated_for or ("every real w" if self.symmetric else "w > 0 (w takes no negative value)")
 
     @property
     def value_everywhere(self) -> sp.Expr:

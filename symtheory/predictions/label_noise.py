@@ -7,9 +7,9 @@ import sympy as sp
 from symtheory.errors import CalculusError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
-from symtheory.predictions.fibre_minimum import fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.smallest_on_fibre import smallest_on_fibre
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA
 from symtheory.predictions.zero_loss_drift import MECHANISM, zero_loss_drift
@@ -31,7 +31,7 @@ def label_noise(model: ElementwiseModel, name: str) -> Prediction:
     the fibre has no closed form. Source: Li et al. 2021 (2110.06914).
     """
     tangent_kernel = sp.expand((model.gradient().T * model.gradient())[0])
-    minimum = fibre_minimum(model, tangent_kernel)
+    minimum = smallest_on_fibre(model, tangent_kernel)
     penalty = minimum.value_everywhere
     regularizer = sp.Function("R")(PREDICTOR)
     kappa = sp.Symbol("kappa", positive=True)

@@ -7,9 +7,9 @@ import sympy as sp
 from symtheory.errors import CalculusError
 from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
-from symtheory.predictions.fibre_minimum import fibre_minimum
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.smallest_on_fibre import smallest_on_fibre
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import LAMBDA, PREDICTOR
 from symtheory.predictions.weight_decay_of_group import MECHANISM, weight_decay_of_group
@@ -31,10 +31,12 @@ def weight_decay(model: ElementwiseModel, name: str) -> Prediction:
     training there see Kunin et al. 2020 (2012.04728).
     """
     norm = sp.Add(*(symbol**2 for symbol in model.coordinates))
-    minimum = fibre_minimum(model, norm)
+    minimum = smallest_on_fibre(model, norm)
     penalty = minimum.value_everywhere
     loss, regularizer = sp.Function("L")(PREDICTOR), sp.Function("R")(PREDICTOR)
     theta = dict(zip(map(str, model.coordinates), model.coordinates, strict=True))
+    charges_vanish = "all charges vanish there, so that it is a minimum over its own fibre"
+    condition = charges_vanish if model.generators else "it is the minimum of ‖θ‖² over its own fibre"
     return Prediction(
         mechanism=MECHANISM,
         title="Weight decay on a fibre",
@@ -45,7 +47,7 @@ def weight_decay(model: ElementwiseModel, name: str) -> Prediction:
         observable="end point of gradient descent with weight decay: its predictor, its norm, its charges",
         assumptions=(
             Assumption("gradient descent with weight decay λ > 0 has reached a stationary point of L + λ‖θ‖²/2", True),
-            Assumption("all charges vanish there, so that it is a minimum over its own fibre", True),
+            Assumption(condition, True),
         ),
         order="exact at stationary points, for any step size",
         source="derived here from the minimum over a fibre; for the decay of charges Kunin et al. 2020 (2012.04728)",

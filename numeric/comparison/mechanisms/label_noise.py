@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,17 @@ CRITERION = (
 )
 
 
-def label_noise(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
+Reference = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor | None, str]]
+"""(rows, target, κ, solution) -> the minimiser of a penalty on the solution set, (d,) or one for each replica, (R, d);
+or None and why there is none."""
+
+
+def label_noise(
+    functions: Any,
+    runs: Sequence[Runs],
+    data: Mapping[str, Tensor] | None = None,
+    reference_of: Reference | None = None,
+) -> Verdict:
     """The limit of noise-free gradient descent approaches argmin Σ_j κ_j R(w_j) subject to Xw = y as SGD goes on.
 
     Needs one Runs of SGD with label noise on data {"x": (n, d), "y": (n,)} that can be fitted, whose observable
@@ -39,6 +49,7 @@ def label_noise(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor]
     points recorded at equally spaced steps, entry 0 from the start itself (numeric.experiments.label_noise makes it).
     κ_j is the mean square of column j. The reference comes from a linear program (HiGHS) where R is proportional to
     |w|, from the convex dual problem where R is a higher power; inconclusive where R is neither.
+    reference_of: finds the reference instead, for the penalty of somebody else.
     A prediction about whole points goes to `zero_loss_drift`.
     """
     if hasattr(functions, f"{MECHANISM}_drift"):
@@ -53,12 +64,13 @@ def label_noise(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor]
         raise CheckError(f"'solution' has shape {tuple(solution.shape)}, not (records, replicas, {x.shape[1]})")
     kappa = x.square().mean(0)
     rows, target = row_space(x, y)
-    reference, reason = _reference(functions, rows, target, kappa)
+    find = reference_of or (lambda rows, target, kappa, _: _reference(functions, rows, target, kappa))
+    reference, reason = find(rows, target, kappa, solution)
     misfit = relative_misfit(x, y, solution)
     details: dict[str, Any] = {"steps": run.steps, "misfit": float(misfit.max())}
     if reference is None:
         return undecided(MECHANISM, CRITERION, reason, details, solution.shape[1])
-    distance = ((solution - reference).abs().sum(-1) / reference.abs().sum()).mT
+    distance = ((solution - reference).abs().sum(-1) / reference.abs().sum(-1)).mT
     descent = float(distance[:, 0].mean())
     details |= {
         "distances": distance,
