@@ -22,10 +22,7 @@ STEPS, BATCH, LABEL_NOISE = 50_000, 16, 0.02
 LR = 2 * 1e-3 / (TOKENS * HEAD)  # the published loss is the mean of r² over the outputs, ours the sum of ½ r²
 TEACHER, START, IMBALANCE = 0.75, 0.1, 1.2
 RECORDS = 100
-SETTING = (
-    f"fresh batches of {BATCH} sequences, teacher noise {LABEL_NOISE}, {STEPS:,} steps of size 1e-3 on the mean "
-    "squared error"
-)
+SETTING = f"fresh batches of {BATCH}, teacher noise {LABEL_NOISE}, {STEPS:,} steps of 1e-3 on the mean squared error"
 
 X = st.input("X", TOKENS, WIDTH)
 Wq, Wk, Wv = (st.param(name, WIDTH, HEAD) for name in ("Wq", "Wk", "Wv"))
