@@ -19,8 +19,8 @@ from numeric.comparison.exact_law import ExactLaw
 from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.label_noise import label_noise
 from numeric.comparison.mechanisms.reading import (
+    plain_regression_of,
     predictor_at_end,
-    regression_of,
     require_settings,
     setting,
     step_size,
@@ -55,7 +55,7 @@ def judge_mirror(wanted: Wanted, runs: Sequence[Runs], data: Mapping[str, Tensor
     ordered = sorted(runs, key=step_size, reverse=True)
     for run in ordered:
         require_settings(run, zero=("momentum", "weight_decay", "label_noise", "batch_size"))
-    x, y = regression_of(ordered[0], data)
+    x, y = plain_regression_of(ordered[0], data)
     if wanted.signs == "simplex":
         x = torch.cat([x, torch.ones_like(x[:1])])
         y = torch.cat([y, torch.ones_like(y[:1])])
@@ -111,7 +111,7 @@ def judge_weight_decay(wanted: Wanted, functions: Any, run: Runs, data: Mapping[
     criterion = f"{SOLUTIONS['weight_decay']}; and {conditions.criterion}"
     if conditions.verdict == "inconclusive":  # training has not ended, so that its end point says nothing
         return replace(conditions, criterion=criterion)
-    x, y = regression_of(run, data)
+    x, y = plain_regression_of(run, data)
     decay, ends = setting(run, "weight_decay"), predictor_at_end(run).detach()
     if wanted.is_convex:
         found = [penalised(wanted, x, y, decay)] * len(ends)
@@ -135,7 +135,7 @@ def judge_norms(wanted: Wanted, of: str, run: Runs, data: Mapping[str, Tensor]) 
     require_settings(run, zero=("momentum", "label_noise", "batch_size"), positive=("weight_decay",))
     if not wanted.is_straight:
         raise CheckError("the explicit solution of groups and matrices is known for multiples of the norm alone")
-    x, y = regression_of(run, data)
+    x, y = plain_regression_of(run, data)
     point = {name: leaf.to(torch.float64).requires_grad_() for name, leaf in run.final.items()}
     w = as_model(run.module).predictor(point)
     ends = w.detach()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from numeric import losses
 from numeric.errors import CheckError
 from numeric.linear_readout import coordinate_model, has_readout, readout_matrix
 from numeric.training.configuration import tensors_record
+from numeric.training.model import Model, as_model
 from numeric.training.program import Loss
 from numeric.training.runs import Runs
 
@@ -55,23 +56,32 @@ def observed_point(runs: Runs, name: str) -> dict[str, Tensor]:
     return {leaf: observable(runs, f"{name}.{leaf}") for leaf in runs.initial}
 
 
+def predictor_at_end(runs: Runs) -> Tensor:
+    """w = φ(θ) at the end of training, (R, d) float64. CheckError without module or with another shape."""
+    return _coefficients_at_end(as_model, runs)
+
+
 def coordinates_at_end(functions: Any, mechanism: str, runs: Runs) -> Tensor:
     """The coordinates at the end of training, (R, d) float64: w = φ(θ), or c where the prediction says w = D c.
 
     CheckError without module or with another shape.
     """
+    return _coefficients_at_end(lambda module: coordinate_model(module, functions, mechanism), runs)
+
+
+def _coefficients_at_end(model_of: Callable[[Any], Model], runs: Runs) -> Tensor:
     if runs.module is None:
         raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    model = coordinate_model(runs.module, functions, mechanism)
+    model = model_of(runs.module)
     if model.inputs:
         raise CheckError(f"{model.name} has inputs {sorted(model.inputs)}: the check is about linear coefficients")
     if model.constants:
         raise CheckError(f"{model.name} has constants {sorted(model.constants)}: the check is about w = φ(θ) alone")
-    coordinates = model.predictor(runs.final).to(torch.float64)
-    if coordinates.ndim != 2:
-        shape = tuple(coordinates.shape)
+    coefficients = model.predictor(runs.final).to(torch.float64)
+    if coefficients.ndim != 2:
+        shape = tuple(coefficients.shape)
         raise CheckError(f"the coefficients have shape {shape}: the check needs (replicas, coefficients)")
-    return coordinates
+    return coefficients
 
 
 def data_of(runs: Runs, data: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Tensor]:
@@ -95,16 +105,22 @@ def _recorded(recorded: Mapping[str, Any], data: Mapping[str, Any], keys: Sequen
     return tensors
 
 
+def plain_regression_of(runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
+    """(x, y) of shapes (n, d), (n,) of a linear regression. CheckError for other shapes."""
+    tensors = data_of(runs, data, ("x", "y"))
+    x, y = tensors["x"], tensors["y"]
+    if x.ndim != 2 or y.ndim != 1:
+        raise CheckError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are no linear regression: (n, d) and (n,) are")
+    return x, y
+
+
 def regression_of(functions: Any, mechanism: str, runs: Runs, data: Mapping[str, Any] | None) -> tuple[Tensor, Tensor]:
     """(x, y) of shapes (n, d), (n,) of the linear regression whose coefficients are the coordinates: x is the data's,
     times D where the prediction says w = D c.
 
     data: besides x and y the values of the model's constants. CheckError for other shapes.
     """
-    tensors = data_of(runs, data, ("x", "y"))
-    x, y = tensors["x"], tensors["y"]
-    if x.ndim != 2 or y.ndim != 1:
-        raise CheckError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are no linear regression: (n, d) and (n,) are")
+    x, y = plain_regression_of(runs, data)
     if not has_readout(functions, mechanism):
         return x, y
     recorded = runs.config.get("constants", {})
