@@ -42,7 +42,10 @@ class SliceGeometry:
             raise CheckError("no charge changes at the starting point: there is no slice")
         index = torch.tensor(rows)
         slope_of = torch.func.jacrev(lambda theta: listed(theta)[index])
-        return cls(shapes, torch.func.jacrev(slope_of)(vector), slope_of(torch.zeros_like(vector)))
+        slopes = slope_of(torch.zeros_like(vector))
+        # Gradients of quadratic charges are linear in θ: one unit after the other gives H, with little memory.
+        units = torch.eye(len(vector), dtype=vector.dtype)
+        return cls(shapes, torch.stack([slope_of(unit) - slopes for unit in units], -1), slopes)
 
     @property
     def charges(self) -> int:
@@ -52,7 +55,8 @@ class SliceGeometry:
     def values(self, point: Leaves) -> Tensor:
         """The charges (N, m) at points with leaves (N, *shape)."""
         theta = _joined(point, 1)
-        return torch.einsum("nd,nmd->nm", theta, 0.5 * self._moved(theta) + self.slopes)
+        halves = torch.stack([0.5 * ((theta @ hessian) * theta).sum(-1) for hessian in self.hessians], -1)
+        return halves + theta @ self.slopes.mT
 
     def gradients(self, point: Leaves) -> Tensor:
         """∇c, (N, m, D), at points with leaves (N, *shape)."""

@@ -27,6 +27,9 @@ from numeric.training.stream_seed import stream_seed
 MOST_STEPS = 100_000
 """Of all runs together."""
 
+MOST_CHARGES = 60
+"""Independent ones; beyond this an experiment takes minutes."""
+
 NEAR = 0.2
 """A start of one coordinate has w nearer to 0 than this, or pays for it in time."""
 
@@ -39,8 +42,9 @@ class Plan:
     in relaxation times. The names with coordinate are for the runs on one coordinate.
 
     temperature, target: of the runs on one coordinate; they start with w near 0, where slices bend most, at a
-    given kernel JJᵀ. lr: largest η at scale 1, replicas, snapshots, samples, deviation, noise: of the runs on synthetic
-    data, whose loss has a weight decay of 1. candidates: draws of a start, of which the one with the fewest steps to
+    given kernel JJᵀ. lr: largest η at scale 1, replicas (fewer, down to fewest_replicas, where charges are
+    many), snapshots, samples, deviation, noise: of the runs on synthetic data, whose loss has a weight decay of 1.
+    candidates: draws of a start, of which the one with the fewest steps to
     take is kept.
     """
 
@@ -53,6 +57,7 @@ class Plan:
     snapshots: int = 20
     lr: float = 0.02
     replicas: int = 1_500
+    fewest_replicas: int = 200
     candidates: int = 200
     samples: int = 4
     deviation: float = 1.0
@@ -146,6 +151,8 @@ def run(
 
 
 def _require_time(setting: _Setting, plan: Plan, values: Tensor) -> None:
+    if len(values) > MOST_CHARGES:
+        raise CheckError(f"{len(values)} charges take too long to hold in thousands of runs: choose smaller sizes")
     if not float(radius(values)) > 0:
         raise CheckError("the charges' gradients depend on each other at the start: the slice is no manifold there")
     steps = (
@@ -191,7 +198,11 @@ def _network(model: Model, functions: Any, plan: Plan, seed: int) -> _Setting:
     # Without the loss of w this is the temperature at which a decay of 1 keeps ‖θ‖² where it starts.
     temperature = float(numbers.square().mean())
     times = tuple(plan.burn + plan.gap * place for place in range(plan.snapshots))
-    return _Setting(replace(problem, initial=start), plan.width, temperature, 1.0, 1.0, plan.replicas, outputs, times)
+    # The virial's noise is of order √D, its effect of order m.
+    charges = SliceGeometry.at(functions.orbit_volume_charges, start).charges
+    enough = round(plan.replicas * len(numbers) / (2 * charges**2))
+    replicas = min(plan.replicas, max(plan.fewest_replicas, enough))
+    return _Setting(replace(problem, initial=start), plan.width, temperature, 1.0, 1.0, replicas, outputs, times)
 
 
 def _scaled_to_kernel(model: Model, point: Mapping[str, Tensor], wanted: float) -> dict[str, Tensor]:
