@@ -27,8 +27,8 @@ def run() -> numeric.Runs:
 
 
 def test_an_unknown_mechanism(run: numeric.Runs) -> None:
-    with pytest.raises(CheckError, match="no check for 'orbit_volume'; known are discrete_noether"):
-        numeric.check(prediction("orbit_volume"), run)
+    with pytest.raises(CheckError, match="no check for 'tides'; known are discrete_noether"):
+        numeric.check(prediction("tides"), run)
 
 
 def test_no_runs() -> None:

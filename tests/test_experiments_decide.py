@@ -56,5 +56,5 @@ def test_data_that_cannot_be_fitted_are_inconclusive() -> None:
 
 
 def test_a_mechanism_without_an_experiment() -> None:
-    with pytest.raises(CheckError, match="no experiment for 'orbit_volume'"):
-        decide(prediction("orbit_volume"), HADAMARD, wide_regression())
+    with pytest.raises(CheckError, match="no experiment for 'tides'"):
+        decide(prediction("tides"), HADAMARD, wide_regression())

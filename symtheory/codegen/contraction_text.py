@@ -6,7 +6,7 @@ CONTRACT = "_contract"
 
 CONTRACTION_TEXT = '''\
 def _contract(axes: str, left: Tensor, right: Tensor) -> Tensor:
-    """``torch.einsum``; under torch.compile, a sum of few products is written out, so that it fuses.
+    """``torch.einsum``; under torch.compile a sum of few products is written out, to be fused.
 
     Batches of tiny matrix products cost more in calls than in arithmetic.
     """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 PAIR_SUMS = '''\
 def _log_pair_sums(values: Tensor, diagonal: int) -> Tensor:
-    """Σ log(values_i + values_j) over i <= j for diagonal 0, over i < j for diagonal 1; shape (*batch)."""
+    """Σ log(values_i + values_j) over i <= j for diagonal 0, i < j for diagonal 1: (*batch)."""
     return (values[..., :, None] + values[..., None, :]).log().triu(diagonal).sum((-2, -1))
 '''
 
 SYMMETRIC_BASIS = '''\
 def _symmetric_basis(size: int, like: Tensor) -> Tensor:
-    """An orthonormal basis of symmetric matrices, (size (size + 1) / 2, size²), one matrix a row."""
+    """An orthonormal basis of symmetric matrices, one a row: (size (size + 1) / 2, size²)."""
     i, j = torch.triu_indices(size, size, device=like.device)
     unit = torch.eye(size * size, dtype=like.dtype, device=like.device)
     scale = torch.where(i == j, 0.25, 0.5).to(like.dtype).sqrt()
@@ -19,7 +19,7 @@ def _symmetric_basis(size: int, like: Tensor) -> Tensor:
 
 SKEW_BASIS = '''\
 def _skew_basis(size: int, like: Tensor) -> Tensor:
-    """An orthonormal basis of antisymmetric matrices, (size (size - 1) / 2, size²), one matrix a row."""
+    """An orthonormal basis of skew matrices, one a row: (size (size - 1) / 2, size²)."""
     i, j = torch.triu_indices(size, size, 1, device=like.device)
     unit = torch.eye(size * size, dtype=like.dtype, device=like.device)
     return 0.5**0.5 * (unit[i * size + j] - unit[j * size + i])
