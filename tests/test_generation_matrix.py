@@ -308,7 +308,8 @@ def test_forward_and_reverse_derivatives_agree(name: str, metric: str, batch: tu
 
     torch 2.13 makes nan of the reverse derivative of eigh's forward one, so that order is left out there.
     """
-    projection = inspect.getsource(module(name, metric).project_horizontal)
+    generated = module(name, metric)
+    projection = inspect.getsource(generated.project_horizontal) if hasattr(generated, "project_horizontal") else ""
     for key, call in calls(name, metric, DERIVED).items():
         function, vector = flat_call(call, batch, name)
         generator = torch.Generator().manual_seed(3)

@@ -46,7 +46,7 @@ def test_tangent_is_the_derivative() -> None:
 
 def test_a_spline_has_no_formula() -> None:
     graph = st.Parametrization(spline(st.param("u", 2)), name="s")
-    of_formulas = {"discrete_noether", "mirror", "label_noise", "stationary_density", "weight_decay"}
+    of_formulas = {"discrete_noether", "mirror", "stationary_density", "weight_decay", "orbit_volume"}
     assert not of_formulas & set(graph.predictions())
     with pytest.raises(CalculusError, match="known by its values"):
         graph.components()

@@ -9,6 +9,9 @@ INDENT = "    "
 OPERATORS = ((" | ",), (" & ",), (" + ", " - "), (" * ", " / ", " @ "))
 """Binary operators with the spaces that the printer puts around them, loosest first."""
 
+OPENING = re.compile(r"\(|(?<![\w)\]])\[")
+"""What can be opened: parentheses, and brackets that are no subscript."""
+
 
 def fold_statement(prefix: str, expression: str, indent: str = INDENT, suffix: str = "") -> list[str]:
     """Lines of ``prefix`` + ``expression`` + ``suffix``, at most LINE_LENGTH long where possible."""
@@ -35,10 +38,11 @@ def _fold_piece(piece: str, indent: str) -> list[str]:
 
 
 def _explode(prefix: str, expression: str, indent: str, suffix: str) -> list[str]:
-    """Opens the first bracket pair: its content goes on lines of its own."""
-    opening = expression.find("(")
-    if opening < 0:
+    """Opens the first parentheses or list: what is inside goes on lines of its own."""
+    found = OPENING.search(expression)
+    if found is None:
         return [f"{indent}{prefix}{expression}{suffix}"]
+    opening = found.start()
     closing = _closing(expression, opening)
     content = expression[opening + 1 : closing]
     arguments = _split(content, ((", ",),))

@@ -7,6 +7,7 @@ from functools import partial
 
 import sympy as sp
 
+from symtheory.codegen.layout import fold_statement
 from symtheory.codegen.statements import function_source
 from symtheory.errors import CalculusError
 from symtheory.geometry.matrix.determinant_form import OuterSums, PairSums, determinant_form
@@ -150,7 +151,8 @@ def _source(total: LogSpectrum, size: Size) -> str:
     for power, sign in ((total.sums, "+"), (total.gaps, "-")):
         if power != 0:
             pairs = f"(sigma[..., :, None] {sign} sigma[..., None, :]).abs().log().triu(1).sum((-2, -1))"
-            lines.append(f"    total = total + ({torch_number(power)}) * {pairs}")
+            lines += fold_statement("pairs = ", pairs)
+            lines.append(f"    total = total + ({torch_number(power)}) * pairs")
     lines.append("    return total")
     return function_source(
         f"{SINGULAR_VALUES}({', '.join(['sigma: Tensor', *(f'{symbol}: int' for symbol in free)])})",
