@@ -20,7 +20,9 @@ Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]
 ValueAndDerivative = Callable[[Tensor, dict[str, Tensor]], tuple[Tensor, Tensor]]
 
 
-def _knows_derivative(value_and_derivative: ValueAndDerivative) -> Callable[[Loss], Loss]:
+def with_derivative(value_and_derivative: ValueAndDerivative) -> Callable[[Loss], Loss]:
+    """A decorator that hands a loss its derivative, so that it is trained without automatic differentiation."""
+
     def attach(loss: Loss) -> Loss:
         loss.value_and_derivative = value_and_derivative  # type: ignore[attr-defined]
         return loss
@@ -36,7 +38,7 @@ def _linear_regression(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Te
     return 0.5 * residual.square(), derivative
 
 
-@_knows_derivative(_linear_regression)
+@with_derivative(_linear_regression)
 def linear_regression(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared residual of a linear model, ½ (x·w − y)².
 
@@ -51,7 +53,7 @@ def _coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Te
     return _half_squares(residual), residual.mean(1)
 
 
-@_knows_derivative(_coefficient_error)
+@with_derivative(_coefficient_error)
 def coefficient_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between the coefficients themselves and the target, ½ ‖w − y‖².
 
@@ -66,7 +68,7 @@ def _squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor
     return _half_squares(residual), residual / residual.shape[1]
 
 
-@_knows_derivative(_squared_error)
+@with_derivative(_squared_error)
 def squared_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Half the squared distance between a network's output and the target, ½ ‖f(x) − y‖².
 

@@ -27,9 +27,18 @@ G, H = st.param("G", SIZE, SIZE), st.param("H", SIZE, SIZE)
 P = st.Parametrization(G @ H.T, name="matrix_completion_20")
 
 
+def entry_error_and_derivative(prediction: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The losses, and the derivative of their mean by the matrix."""
+    flat, entry = prediction.flatten(1), batch["entry"].expand(len(prediction), -1)
+    residual = flat.gather(1, entry) - batch["y"]
+    derivative = torch.zeros_like(flat).scatter_add(1, entry, residual / residual.shape[1])
+    return 0.5 * residual.square(), derivative.view_as(prediction)
+
+
+@numeric.losses.with_derivative(entry_error_and_derivative)
 def entry_error(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """½ (W_ij − y)² at the entries of a batch: prediction (R, n, m); batch "entry" (R, B) int64, "y" (R, B)."""
-    return 0.5 * (prediction.flatten(1).gather(1, batch["entry"]) - batch["y"]).square()
+    return entry_error_and_derivative(prediction, batch)[0]
 
 
 def start(generator: torch.Generator) -> dict[str, Tensor]:
@@ -86,6 +95,7 @@ def experiment(options: Options) -> Outcome:
             replicas=options.replicas,
             seed=options.seed,
             initial=start,
+            backend=options.backend,
             observables={"singular_values": singular_values, "loss": numeric.observables.loss},
             record_every=max(steps // RECORDS, 1),
         )

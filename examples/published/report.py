@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -36,12 +36,14 @@ RULE = (
 
 @dataclass(frozen=True)
 class Options:
-    """replicas: independent runs; shorten: every run has 1/shorten of its published number of steps."""
+    """replicas: independent runs; shorten: every run has 1/shorten of its published number of steps; backend: how
+    ``numeric.train`` takes its steps."""
 
     replicas: int
     shorten: int
     seed: int
     folder: Path
+    backend: Literal["eager", "compiled"] = "eager"
 
     def steps(self, published: int) -> int:
         return max(published // self.shorten, 1)
@@ -99,12 +101,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replicas", type=int, default=64, help="independent runs (default 64)")
     parser.add_argument("--shorten", type=int, default=1, help="divide the published number of steps by this")
     parser.add_argument("--seed", type=int, default=0, help="seed of data, starts and noise")
+    parser.add_argument("--eager", action="store_true", help="take steps one by one; needs no C++ compiler")
     parser.add_argument("--output", type=Path, default=Path("results/published"), help="folder of the reports")
 
 
 def options_of(parsed: argparse.Namespace) -> Options:
     """Options from the command line."""
-    return Options(parsed.replicas, parsed.shorten, parsed.seed, parsed.output)
+    backend = "eager" if parsed.eager else "compiled"
+    return Options(parsed.replicas, parsed.shorten, parsed.seed, parsed.output, backend)
 
 
 def carry_out(experiment: Callable[[Options], Outcome], name: str, options: Options) -> dict[str, Any]:

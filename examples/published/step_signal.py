@@ -54,6 +54,7 @@ def experiment(options: Options) -> Outcome:
         replicas=options.replicas,
         seed=options.seed,
         initial=start,
+        backend=options.backend,
     )
     end, begin = (point["p"] * point["q"] for point in (runs.final, runs.initial))
     charge = runs.initial["p"].square() - runs.initial["q"].square()
