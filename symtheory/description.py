@@ -64,8 +64,7 @@ def describe(
         for prediction in predictions.values()
     ]
     record["not_applicable"] = [
-        {"mechanism": mechanism, "reason": reason}
-        for mechanism, reason in predictions.not_applicable.items()
+        {"mechanism": mechanism, "reason": reason} for mechanism, reason in predictions.not_applicable.items()
     ]
     return record
 
@@ -148,9 +147,7 @@ def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -
     return record
 
 
-def _matrix_geometries(
-    parametrization: Parametrization, metrics: Sequence[str], render: Renderer
-) -> dict[str, Any]:
+def _matrix_geometries(parametrization: Parametrization, metrics: Sequence[str], render: Renderer) -> dict[str, Any]:
     """The metrics on matrices; none where the group acts on more than rows and columns, with the reason."""
     try:
         model = parametrization.matrix_model
