@@ -43,8 +43,8 @@ def describe(
     }
     try:
         model = parametrization.model
-    except CalculusError as error:
-        record |= {"geometry": _matrix_geometries(parametrization, metrics, render), "not_derived": str(error)}
+    except CalculusError:
+        record |= _matrix_geometries(parametrization, metrics, render)
     else:
         record["predictor"] = render(sp.Eq(sp.Symbol("w"), model.predictor))
         record["geometry"] = [_geometry(parametrization, metric, render) for metric in metrics]
@@ -64,9 +64,7 @@ def describe(
         for prediction in predictions.values()
     ]
     record["not_applicable"] = [
-        {"mechanism": mechanism, "reason": reason}
-        for mechanism, reason in predictions.not_applicable.items()
-        if reason != record.get("not_derived")
+        {"mechanism": mechanism, "reason": reason} for mechanism, reason in predictions.not_applicable.items()
     ]
     return record
 
@@ -149,15 +147,13 @@ def _geometry(parametrization: Parametrization, metric: str, render: Renderer) -
     return record
 
 
-def _matrix_geometries(
-    parametrization: Parametrization, metrics: Sequence[str], render: Renderer
-) -> list[dict[str, Any]]:
-    """The metrics on matrices; none where the group acts on more than rows and columns."""
+def _matrix_geometries(parametrization: Parametrization, metrics: Sequence[str], render: Renderer) -> dict[str, Any]:
+    """The metrics on matrices; none where the group acts on more than rows and columns, with the reason."""
     try:
         model = parametrization.matrix_model
-    except CalculusError:
-        return []
-    return [_matrix_geometry(model, metric, render) for metric in metrics]
+    except CalculusError as error:
+        return {"geometry": [], "no_geometry": str(error)}
+    return {"geometry": [_matrix_geometry(model, metric, render) for metric in metrics]}
 
 
 def _matrix_geometry(model: MatrixModel, metric: str, render: Renderer) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,10 +65,13 @@ def test_derive_json_and_latex_carry_the_same_record(capsys: pytest.CaptureFixtu
     assert latex["symmetry"][0]["charges"] == {"rescaling": "u^{2} - v^{2}"}
 
 
-def test_derive_says_why_a_network_has_no_predictions_of_single_coordinates(capsys: pytest.CaptureFixture[str]) -> None:
+def test_derive_lists_what_applies_and_every_reason_against_the_others_once(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "derive", "shallow_relu")
+    reason = "'shallow_relu' is not elementwise: input 'x' makes coordinates differ"
     assert status == 0
-    assert "not derived: 'shallow_relu' is not elementwise" in out
+    assert out.count(reason) == 1
+    assert f"no stationary_density, joint_stationary_density: {reason}" in out
+    assert re.search(r"derived: discrete_noether,.* orbit_volume\n", out)
 
 
 def test_generate_writes_a_module_that_stands_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

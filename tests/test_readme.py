@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "first_steps.py"
@@ -20,6 +22,13 @@ def block(language: str) -> str:
 
 def test_the_readme_shows_the_example_that_runs() -> None:
     assert EXAMPLE.read_text(encoding="utf-8").endswith(block("python"))
+
+
+def test_the_design_prints_what_the_readme_says(capsys: pytest.CaptureFixture[str]) -> None:
+    section = README.split("## Inverse design")[1].split("\n## ")[0]
+    source, shown = (section.split(f"```{language}\n")[1].split("```")[0] for language in ("python", "text"))
+    exec(source, {"__name__": "readme"})
+    assert capsys.readouterr().out == shown
 
 
 def test_the_example_prints_what_the_readme_says() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from symtheory import catalog
 from symtheory.cli.battery import Checked, Trainable, choose_applicable, run_battery, trainable, writable_folder
+from symtheory.cli.reasons import by_reason
 from symtheory.description import describe
 from symtheory.generation import generate
 from symtheory.parametrization import Parametrization
@@ -121,17 +122,16 @@ def _section(parametrization: Parametrization, trained: Trainable, verdicts: lis
         "predictions": [
             {**prediction, "statement_mathml": prediction["statement"]} for prediction in record["predictions"]
         ],
-        "not_applicable": [*record["not_applicable"], *_underived(record)],
+        "not_applicable": _left_out(record["not_applicable"]),
         "generated_source": generate(trained.parametrization).source,
         "verdicts": verdicts,
     }
 
 
-def _underived(record: dict[str, Any]) -> list[dict[str, str]]:
-    """Why a graph that is not elementwise has no predictions of single coordinates."""
-    if "not_derived" not in record:
-        return []
-    return [{"mechanism": "the other mechanisms", "reason": record["not_derived"]}]
+def _left_out(not_applicable: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Mechanisms that share a reason in one entry."""
+    reasons = by_reason({entry["mechanism"]: entry["reason"] for entry in not_applicable})
+    return [{"mechanism": ", ".join(names), "reason": reason} for reason, names in reasons.items()]
 
 
 def _as_formula(text: str) -> str:

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from symtheory.cli.reasons import by_reason
+
 LONGEST_FORMULA = 200
 OTHER_DYNAMICS = (
     "Conserved is meant for gradient flow. Weight decay lambda shrinks a quadratic charge by exp(-2*lambda*t) and a "
@@ -26,14 +28,10 @@ def print_description(record: dict[str, Any], console: Console) -> None:
     _print_symmetries(console, record)
     for geometry in record["geometry"]:
         _print_geometry(console, geometry)
-    for prediction in record["predictions"]:
-        _print_prediction(console, prediction)
-    if record["not_applicable"]:
-        _heading(console, "Does not apply")
-        _lines(console, [f"{entry['mechanism']}: {entry['reason']}" for entry in record["not_applicable"]])
-    if "not_derived" in record:
-        _heading(console, "Predictions of single coordinates")
-        _lines(console, [f"not derived: {record['not_derived']}"])
+    if "no_geometry" in record:
+        _heading(console, "Geometry")
+        _lines(console, [f"not derived: {record['no_geometry']}"])
+    _print_predictions(console, record)
 
 
 def _print_symmetries(console: Console, record: dict[str, Any]) -> None:
@@ -67,6 +65,17 @@ def _print_geometry(console: Console, geometry: dict[str, Any]) -> None:
         which = "all" if geometry["geodesic_kind"] == "all" else "horizontal"
         _lines(console, [f"geodesics ({which}):", *(f"  {curve}" for curve in geometry["geodesic"])])
     _lines(console, geometry["notes"])
+
+
+def _print_predictions(console: Console, record: dict[str, Any]) -> None:
+    """First what applies and what does not, each reason once; then the statements, which are long."""
+    names = [prediction["mechanism"] for prediction in record["predictions"]]
+    left_out = by_reason({entry["mechanism"]: entry["reason"] for entry in record["not_applicable"]})
+    _heading(console, f"Predictions, {len(names)} of {len(names) + len(record['not_applicable'])} mechanisms")
+    _lines(console, [f"derived: {', '.join(names)}"] * bool(names))
+    _lines(console, [f"no {', '.join(mechanisms)}: {reason}" for reason, mechanisms in left_out.items()])
+    for prediction in record["predictions"]:
+        _print_prediction(console, prediction)
 
 
 def _print_prediction(console: Console, prediction: dict[str, Any]) -> None:

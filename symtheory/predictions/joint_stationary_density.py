@@ -37,10 +37,10 @@ ASSUMPTIONS = (
 def derive(subject: Subject) -> Prediction:
     """One of three laws of w ∈ R^d, as η → 0 at fixed T = ησ², X = E xxᵀ the Gram matrix of the features.
 
-    (i) X diagonal: the coordinates are independent, each with the law of a single one, whose features drop out.
-    (ii) X arbitrary and k(w) = |∇φ|² proportional to w: the zero-flux condition has a potential, in which features
-    enter by ρ = X⁻¹ diag(X) alone; the coordinates are independent although the features are correlated. (iii)
-    Otherwise no potential: mean and covariance to leading order in T. Raises ``CalculusError`` for a graph that mixes
+    First, X diagonal: the coordinates are independent, each with the law of a single one, whose features drop out.
+    Second, X arbitrary and k(w) = ‖∇φ‖² proportional to w: the zero-flux condition has a potential, in which features
+    enter by ρ = X⁻¹ diag(X) alone; the coordinates are independent although the features are correlated. Third,
+    otherwise no potential: mean and covariance to leading order in T. Raises ``CalculusError`` for a graph that mixes
     coordinates and ``DerivationError`` as ``quotient_diffusion`` does.
     """
     diffusion = quotient_diffusion(subject.coordinate)
