@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sympy as sp
 import torch
-from report import CONSERVATION, NEITHER, Forecast, Options, Outcome, main, normal
+from noise import noise_equilibrium
+from report import CONSERVATION, NEITHER, NOISE, Forecast, Options, Outcome, main, normal
 from torch import Tensor
 
 import numeric
@@ -72,11 +73,13 @@ def experiment(options: Options) -> Outcome:
         observables={"norm": norms, "loss": numeric.observables.loss},
         record_every=max(steps // RECORDS, 1),
     )
-    return outcome_of(runs)
+    noisy, time = noise_equilibrium(P, runs, data, lr=LR, sigma=LABEL_NOISE, batch=BATCH)
+    return outcome_of(runs, noisy, time)
 
 
-def outcome_of(runs: numeric.Runs) -> Outcome:
-    """Forecasts of log ‖q_j‖ / ‖k_j‖ at the end."""
+def outcome_of(runs: numeric.Runs, noisy: dict[str, Tensor], time: float) -> Outcome:
+    """Forecasts of log ‖q_j‖ / ‖k_j‖ at the end; noisy, time: where noise alone would lead, and in how many steps."""
+    equilibrium = (noisy["Wq"].norm(dim=-2) / noisy["Wk"].norm(dim=-2)).log()
     final, initial = ({name: leaf.double() for name, leaf in point.items()} for point in (runs.final, runs.initial))
     q, k = final["Wq"].norm(dim=-2), final["Wk"].norm(dim=-2)
     q_start, k_start = initial["Wq"].norm(dim=-2), initial["Wk"].norm(dim=-2)
@@ -90,6 +93,11 @@ def outcome_of(runs: numeric.Runs) -> Outcome:
             "WqᵀWq − WkᵀWk as at the start, and the ‖q_j‖ ‖k_j‖ that training reached", CONSERVATION, _miss(end, kept)
         ),
         "balanced": Forecast("ratio 1 (isotropic noise)", NEITHER, _miss(end, torch.zeros_like(end))),
+        "noise equilibrium": Forecast(
+            "where the derived noise equilibrium lies for the function that training reached",
+            NOISE,
+            _miss(end, equilibrium),
+        ),
         "no change": Forecast("the ratio of the start", NEITHER, _miss(end, begin)),
     }
     norm_q, norm_k = runs.observables["norm.q"], runs.observables["norm.k"]
@@ -116,6 +124,8 @@ def outcome_of(runs: numeric.Runs) -> Outcome:
             f"the charge WqᵀWq − WkᵀWk moved by {moved:.2g} of its size",
             f"median ratio {float(end.exp().median()):.3f} at the end, "
             f"middle 80 % {float(end.exp().quantile(0.1)):.3f} to {float(end.exp().quantile(0.9)):.3f}",
+            f"noise alone would need some {time:.1g} steps, and would end at a median ratio of "
+            f"{float(equilibrium.exp().median()):.3f}",
             f"mean squared error from {float(loss[0].mean()):.3g} to {float(loss[-1].mean()):.3g}",
         ),
         figures=(("trajectories", trajectories),),

@@ -8,9 +8,8 @@ to e^1.2, batches of 8 fresh samples, 40,000 steps of size 5e-5 on the mean squa
 
 from __future__ import annotations
 
-import math
-
 import torch
+from noise import noise_equilibrium
 from report import CONSERVATION, NEITHER, NOISE, Forecast, Options, Outcome, main, normal
 from torch import Tensor
 
@@ -69,23 +68,28 @@ def experiment(options: Options) -> Outcome:
         observables={"norm": norms},
         record_every=max(steps // RECORDS, 1),
     )
-    return outcome_of(runs)
+    noisy, time = noise_equilibrium(P, runs, data, lr=LR, sigma=LABEL_NOISE, batch=BATCH)
+    return outcome_of(runs, noisy, time)
 
 
-def outcome_of(runs: numeric.Runs) -> Outcome:
-    """Forecasts of log |v_j| / ‖w_j‖ at the end."""
+def outcome_of(runs: numeric.Runs, noisy: dict[str, Tensor], time: float) -> Outcome:
+    """Forecasts of log |v_j| / ‖w_j‖ at the end; noisy, time: where noise alone would lead, and in how many steps."""
     v, w = runs.final["V"].norm(dim=-2), runs.final["W"].norm(dim=-1)
     v_start, w_start = runs.initial["V"].norm(dim=-2), runs.initial["W"].norm(dim=-1)
     charge, charge_start = v.square() - w.square(), v_start.square() - w_start.square()
     end, begin = (v / w).log(), (v_start / w_start).log()
     kept = torch.asinh(charge_start / (2 * v * w))  # |v|² − ‖w‖² = 2 |v| ‖w‖ sinh of the logarithm of the ratio
-    equilibrium = -0.5 * math.log(INPUTS)
+    equilibrium = (noisy["V"].norm(dim=-2) / noisy["W"].norm(dim=-1)).log()
     forecasts = {
         "charges kept": Forecast(
             "|v|² − ‖w‖² as at the start, and the |v| ‖w‖ that training reached", CONSERVATION, _miss(end, kept)
         ),
         "balanced": Forecast("ratio 1 (isotropic noise)", NEITHER, _miss(end, torch.zeros_like(end))),
-        "noise equilibrium": Forecast(f"ratio 1/√{INPUTS}", NOISE, _miss(end, torch.full_like(end, equilibrium))),
+        "noise equilibrium": Forecast(
+            "where the derived noise equilibrium lies for the function that training reached",
+            NOISE,
+            _miss(end, equilibrium),
+        ),
         "no change": Forecast("the ratio of the start", NEITHER, _miss(end, begin)),
     }
     moved = ((charge - charge_start).norm(dim=-1) / charge_start.norm(dim=-1)).mean()
@@ -98,7 +102,7 @@ def outcome_of(runs: numeric.Runs) -> Outcome:
             "ratio of a unit, over units and replicas": ratio.mT,
             "forecast from the charges of the start": forecast.mT,
             "balanced (isotropic noise)": torch.ones(1, len(runs.steps)),
-            "noise equilibrium (one over the root of 3)": torch.full((1, len(runs.steps)), math.exp(equilibrium)),
+            "noise equilibrium (median)": equilibrium.exp().median().expand(1, len(runs.steps)),
         },
         "linear_steps": True,
         "ylabel": "|v| / ‖w‖ of a unit (dimensionless)",
@@ -114,6 +118,8 @@ def outcome_of(runs: numeric.Runs) -> Outcome:
             f"the charges |v|² − ‖w‖² moved by {float(moved):.2g} of their size",
             f"median ratio {float((end).exp().median()):.3f} at the end, "
             f"middle 80 % {float(end.exp().quantile(0.1)):.3f} to {float(end.exp().quantile(0.9)):.3f}",
+            f"noise alone would need some {time:.1g} steps, and would end at a median ratio of "
+            f"{float(equilibrium.exp().median()):.3f}",
             f"norms grew: |v| ‖w‖ by a factor of {float((v * w).median() / (v_start * w_start).median()):.3g}",
         ),
         figures=(("trajectories", trajectories),),

@@ -1,0 +1,36 @@
+"""Where noise alone would take the points that training ended at, and how long it would need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+import numeric
+import symtheory as st
+from numeric.comparison.label_noise_gradients import label_noise_gradients
+from numeric.training.model import as_model
+
+SAMPLES = 64
+"""Inputs over which the second moment of the gradient is taken."""
+
+
+def noise_equilibrium(
+    P: st.Parametrization, runs: numeric.Runs, data: Mapping[str, Tensor], *, lr: float, sigma: float, batch: int
+) -> tuple[dict[str, Tensor], float]:
+    """The derived equilibrium on the orbit of every replica's last point, leaves (R, *shape) up to rotations; and the
+    median number of steps in which the slowest deviation from it shrinks by e."""
+    functions, model = P.predictions()["noise_equilibrium"].load(), as_model(st.generate(P))
+    inputs = {name: data[name][:SAMPLES].double() for name in model.inputs}
+    ends, steps = [], []
+    for replica in range(len(next(iter(runs.final.values())))):
+        point = {name: leaf[replica].double() for name, leaf in runs.final.items()}
+        gradients = label_noise_gradients(model, point, inputs, sigma, batch)
+        end = functions.noise_equilibrium(point, gradients)
+        there = label_noise_gradients(model, end, inputs, sigma, batch)
+        slowest = float(functions.noise_equilibrium_rates(end, there, lr, 0.0).min())
+        ends.append(end)
+        steps.append(1 / slowest if slowest > 0 else math.inf)
+    return {name: torch.stack([end[name] for end in ends]) for name in ends[0]}, float(torch.tensor(steps).median())
