@@ -12,6 +12,7 @@ from torch import Tensor
 from numeric import losses
 from numeric.comparison.mechanisms.reading import data_of, setting
 from numeric.errors import CheckError
+from numeric.flat_points import flattened, shapes_of, unflattened
 from numeric.training.configuration import tensors_record
 from numeric.training.model import Model, Point, as_model
 from numeric.training.program import Loss
@@ -47,24 +48,9 @@ class TrainingLoss:
     data: Mapping[str, Tensor]
     start: Point
 
-    @property
-    def shapes(self) -> dict[str, torch.Size]:
-        return {name: leaf.shape for name, leaf in self.start.items()}
-
-    def flatten(self, point: Point) -> Tensor:
-        """Leaves (*batch, *shape) as one tensor (*batch, D)."""
-        leaves = []
-        for name, shape in self.shapes.items():
-            leaf = point[name].to(torch.float64)
-            leaves.append(leaf.reshape(*leaf.shape[: leaf.ndim - len(shape)], -1))
-        return torch.cat(leaves, dim=-1)
-
     def samples(self, flat: Tensor, target: Tensor) -> Tensor:
         """Loss of every sample, (n,), at parameters (D,) and targets (n, ...)."""
-        pieces = flat.split([shape.numel() for shape in self.shapes.values()])
-        point = {
-            leaf: piece.reshape(1, *shape) for piece, (leaf, shape) in zip(pieces, self.shapes.items(), strict=True)
-        }
+        point = unflattened(flat.unsqueeze(0), shapes_of(self.start))
         batch = {key: leaf.unsqueeze(0) for key, leaf in {**self.data, "y": target}.items()}
         return torch.as_tensor(self.loss(self.model.predict(point, batch), batch)[0])
 
@@ -79,7 +65,7 @@ class TrainingLoss:
 
     def hessian(self) -> Tensor:
         """∇²L at the start, (D, D). Raises CheckError for more than LARGEST parameters."""
-        start = self.flatten(self.start)
+        start = flattened(self.start)
         if len(start) > LARGEST:
             raise CheckError(f"{len(start)} parameters are too many for dense covariances: choose smaller sizes")
         return torch.as_tensor(torch.func.jacrev(self.gradient)(start))
@@ -110,7 +96,7 @@ def local_quadratic(loss: TrainingLoss, runs: Runs) -> LocalQuadratic:
     C = [σ² (1/n) Σ_i G_i G_iᵀ + Cov_i(g_i)]/B for a batch of B drawn with replacement, g_i the gradient of sample i
     and G_i its derivative in the target; the whole batch has the first term alone, with B = n.
     """
-    start, target = loss.flatten(loss.start), loss.data["y"]
+    start, target = flattened(loss.start), loss.data["y"]
     hessian = loss.hessian()
     count, batch = len(target), runs.config["optimizer"].get("batch_size")
     by_target = torch.func.jacrev(lambda y: loss.gradient(start, y))(target).reshape(len(start), -1)

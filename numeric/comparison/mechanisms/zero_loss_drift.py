@@ -21,10 +21,11 @@ from numeric.comparison.mechanisms.reading import (
 )
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
+from numeric.flat_points import flattened
 from numeric.training.configuration import tensors_record
 from numeric.training.model import Model, Point, as_model
 from numeric.training.runs import Runs
-from numeric.zero_loss import flattened, zero_loss
+from numeric.zero_loss import zero_loss
 
 MECHANISM = "label_noise"
 RATIO = LeadingOrder(z_threshold=4.0, largest_error=0.1)
@@ -96,7 +97,7 @@ def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) ->
     noise, eta, steps = setting(run, "label_noise"), step_size(run), run.config["steps"]
     arguments = (*(tensors[name] for name in model.inputs), *(tensors[name] for name in model.constants))
     leaves = formula(functions, f"{MECHANISM}_drift")(start, *arguments, eta, noise)
-    drift = flattened(leaves, 0)
+    drift = flattened(leaves)
     predicted = steps * found.tangent @ (found.tangent.mT @ drift)
     length = float(predicted.norm())
     if not length > DRIFTS * steps * float(drift.norm()):
@@ -105,7 +106,7 @@ def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) ->
     returned = _misfit(model, ends, tensors)
     if not returned <= RETURNED * noise:
         return None, f"gradient descent has not returned to zero loss (misfit {returned:.2g}): let it go on"
-    moved = flattened(ends, 1) - flattened(start, 0)
+    moved = flattened(ends, 1) - flattened(start)
     components = moved @ _directions(found.tangent, predicted, leaves) / length
     trace = formula(functions, f"{MECHANISM}_trace")
     change = float((trace(ends, *arguments) - trace(start, *arguments)).mean())
@@ -119,7 +120,7 @@ def _directions(tangent: Tensor, predicted: Tensor, leaves: Point) -> Tensor:
     columns = [predicted / predicted.norm()]
     for name in list(leaves)[:-1]:
         alone = {other: leaf if other == name else torch.zeros_like(leaf) for other, leaf in leaves.items()}
-        own = tangent @ (tangent.mT @ flattened(alone, 0))
+        own = tangent @ (tangent.mT @ flattened(alone))
         rest = own
         for _ in range(2):  # twice is enough for orthogonality to rounding
             for column in columns:
