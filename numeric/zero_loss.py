@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from numeric.errors import CheckError
+from numeric.flat_points import flattened, shapes_of, unflattened
 from numeric.training.model import Model, Point
 
 RANK = 1e-9  # of the largest singular value of J; float64 rounding leaves less
@@ -32,14 +33,13 @@ def zero_loss(model: Model, point: Point, data: Mapping[str, Tensor]) -> ZeroLos
 
     Raises CheckError where the rank of J is undecided or nothing is left of the tangent space.
     """
-    names = list(point)
     inputs = {name: data[name].unsqueeze(0) for name in model.inputs}
 
     def outputs(flat: Tensor) -> Tensor:
-        value = model.predict({name: leaf.unsqueeze(0) for name, leaf in unflattened(flat, point).items()}, inputs)[0]
+        value = model.predict(unflattened(flat.unsqueeze(0), shapes_of(point)), inputs)[0]
         return value.reshape(len(data["y"]) if model.inputs else 1, -1)
 
-    flat = flattened({name: point[name] for name in names}, 0)
+    flat = flattened(point)
     jacobian = torch.func.jacrev(outputs)(flat)
     count = len(jacobian)
     rows = jacobian.reshape(-1, jacobian.shape[-1])
@@ -53,14 +53,3 @@ def zero_loss(model: Model, point: Point, data: Mapping[str, Tensor]) -> ZeroLos
     per_sample = jacobian.square().sum((-2, -1))
     deviation = (outputs(flat).reshape(-1) - data["y"].reshape(len(data["y"]), -1)[:count].reshape(-1)).abs().max()
     return ZeroLoss(right[rank:].mT, float(eigenvalues[-1]), float(per_sample.max()), float(deviation))
-
-
-def flattened(point: Mapping[str, Tensor], axes: int) -> Tensor:
-    """All leaves behind their first `axes` axes as one vector, (…, D)."""
-    return torch.cat([leaf.reshape(*leaf.shape[:axes], -1) for leaf in point.values()], dim=-1)
-
-
-def unflattened(flat: Tensor, like: Point) -> Point:
-    """The vector (D,) as leaves of the shapes of `like`."""
-    parts = flat.split([leaf.numel() for leaf in like.values()])
-    return {name: part.reshape(leaf.shape) for (name, leaf), part in zip(like.items(), parts, strict=True)}

@@ -26,7 +26,7 @@ from numeric.experiments import label_noise
 from numeric.experiments.decide import Decision
 from numeric.experiments.design import Design, Plan, decide_design
 from numeric.row_space import row_space
-from symtheory.cli.design import _functions
+from symtheory.cli.design import target_functions
 from symtheory.inverse_design import coordinates
 from symtheory.inverse_design.profile import THETA, Profile
 from symtheory.inverse_design.target import Target
@@ -42,7 +42,7 @@ STRONG = replace(PLAN, penalty=0.4, lr=0.6, steps=12_000)
 def wanted(target: str, designed: st.DesignedParametrization) -> Wanted:
     """A target as the check sees it, with the signs of a design."""
     made = designed.design
-    functions = _functions(designed.core, Target.of(target), made.mechanism, made.of).load()
+    functions = target_functions(designed.core, Target.of(target), made.mechanism, made.of).load()
     return Wanted(functions, "simplex" if made.of == "simplex" else made.signs)
 
 
@@ -52,7 +52,7 @@ def decided(target: str, mechanism: str, of: str = "coordinates") -> tuple[st.De
     if of in ("groups", "singular_values"):
         core = core.bind(**{str(size): 8 for size in core.free_sizes})
         data = wide_regression(20, 64)
-    functions = _functions(core, designed.design.target, mechanism, of).load()
+    functions = target_functions(core, designed.design.target, mechanism, of).load()
     settings = Design(mechanism, of, designed.design.signs, functions)
     return designed, decide_design(
         settings,

@@ -125,7 +125,7 @@ def test_it_needs_one_start_and_label_noise(done: Experiment, honest: Functions)
     scattered = {
         name: leaf + torch.arange(len(leaf)).reshape(-1, *[1] * (leaf.ndim - 1)) for name, leaf in run.initial.items()
     }
-    with pytest.raises(CheckError, match="one start"):
+    with pytest.raises(CheckError, match="start at different points"):
         judged(replace(done, runs=(replace(run, initial=scattered),)), honest)
     optimizer = {**run.config["optimizer"], "label_noise": 0.0}
     with pytest.raises(CheckError, match="label_noise"):

@@ -11,7 +11,7 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import minimize_scalar
 
 import symtheory as st
-from symtheory.errors import DeclarationError, DerivationError, SymtheoryError
+from symtheory.errors import CodegenError, DeclarationError, DerivationError, SymtheoryError
 from symtheory.inverse_design import confirm_coordinates, coordinates
 from symtheory.inverse_design.no_closed_form import NoClosedForm
 from symtheory.inverse_design.parse import parse_target
@@ -301,3 +301,11 @@ def test_agreement_needs_every_point() -> None:
     assert confirm_coordinates.agreement(w**2, w**2) == "symbolically"
     with pytest.raises(DerivationError, match="forward derivation"):
         confirm_coordinates.agreement(w**2, w**2 * (1 + sp.Float("1e-8")))
+
+
+@pytest.mark.parametrize("name", ["a b", "class", "st", "1st"])
+def test_a_name_that_is_no_variable_writes_no_module(name: str) -> None:
+    designed = st.design("w**2", "weight_decay", name=name)
+    with pytest.raises(CodegenError, match="cannot be a variable"):
+        designed.source()
+    assert "mine = " in designed.source("mine")

@@ -116,3 +116,19 @@ def test_an_inverse_is_tried_before_it_is_believed() -> None:
     left = closed_inverse((x - 2) ** 2, x, y, (sp.Integer(1),))
     assert left is None or left.subs(y, 1) == 1  # the other root, or none
     assert closed_inverse(x + sp.exp(x), x, y, (sp.Integer(1),)) is None
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        lambda u, v: st.relu(u**-1),
+        lambda u, v: st.relu(v - u**-1) * u,
+        lambda u, v: st.relu(u) * v**-1,
+        lambda u, v: st.relu(st.relu(u**-1) - v),
+    ],
+)
+def test_a_pole_inside_a_kink_is_no_start(graph: Callable[..., Any]) -> None:
+    """SymPy refuses to compare the infinity there with zero: a reason, and no error, for every start that has it."""
+    d = st.dims("d")
+    P = st.Parametrization(graph(st.param("u", d), st.param("v", d)), name="pole")
+    assert "mirror" in P.predictions().not_applicable

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from numeric.flat_points import flattened
 from numeric.training.model import Point
 
 RANK = 1e-8
@@ -17,6 +18,6 @@ def free_directions(functions: Any, point: Point, gradients: Point) -> int:
 
     functions: the formulas of a noise equilibrium; gradients: of single samples and outputs, leaves (S, *shape).
     """
-    rows = torch.cat([leaf.flatten(1) for leaf in gradients.values()], dim=1)
+    rows = flattened(gradients, 1)
     orbit = int(torch.linalg.matrix_rank(functions.noise_equilibrium_fields(point), rtol=RANK).sum())
     return rows.shape[1] - int(torch.linalg.matrix_rank(rows, rtol=RANK)) - orbit

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from numeric.errors import CheckError
+from numeric.flat_points import flattened, shapes_of, unflattened
 from numeric.training.model import Model, Point
 
 
@@ -23,16 +24,12 @@ def label_noise_gradients(
     Returns leaves (S, *shape) with mean over S equal to that matrix, S at most the number of parameters.
     """
     rows = predictor_gradients(model, point, data)
-    flat = torch.cat([leaf.flatten(1) for leaf in rows.values()], dim=1)
+    flat = flattened(rows, 1)
     samples = len(next(iter(data[name] for name in model.inputs))) if model.inputs else 1
     # The triangular factor has the same second moment with as many rows as there are parameters.
     root = torch.linalg.qr(flat, mode="r").R
     root = root * (sigma * math.sqrt(len(root) / (samples * batch_size)))
-    sizes = [leaf[0].numel() for leaf in rows.values()]
-    return {
-        name: part.reshape(len(root), *leaf.shape[1:])
-        for (name, leaf), part in zip(rows.items(), root.split(sizes, dim=1), strict=True)
-    }
+    return unflattened(root, shapes_of(rows, 1))
 
 
 def predictor_gradients(model: Model, point: Point, data: Mapping[str, Tensor]) -> Point:

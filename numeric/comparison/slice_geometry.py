@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from numeric.errors import CheckError
+from numeric.flat_points import flattened, shapes_of, unflattened
 
 Leaves = Mapping[str, Tensor]
 
@@ -20,10 +21,9 @@ MOST_NUMBERS = 30_000_000  # in the matrices of one chunk of points
 class SliceGeometry:
     """c(θ) = ½ θᵀHθ + bᵀθ + const for independent charges of D parameters in one vector.
 
-    shapes: parameter → shape, in the order of the vector; hessians: H, (m, D, D); slopes: b, (m, D).
+    Parameters stand in the vector in the order of the point. hessians: H, (m, D, D); slopes: b, (m, D).
     """
 
-    shapes: dict[str, tuple[int, ...]]
     hessians: Tensor
     slopes: Tensor
 
@@ -31,11 +31,10 @@ class SliceGeometry:
     def at(cls, charges: Callable[..., Mapping[str, Tensor]], point: Leaves) -> SliceGeometry:
         """From a function of a point that gives charges, quadratic or linear, some of which may repeat others; point:
         leaves (*shape), where they are told apart. CheckError where there is none."""
-        shapes = {name: tuple(leaf.shape) for name, leaf in point.items()}
-        vector = _joined(point, 0)
+        shapes, vector = shapes_of(point), flattened(point)
 
         def listed(theta: Tensor) -> Tensor:
-            return torch.cat([value.reshape(-1) for value in charges(_parts(theta, shapes)).values()])
+            return flattened(charges(unflattened(theta, shapes)))
 
         rows = _independent(torch.func.jacrev(listed)(vector))
         if not rows:
@@ -45,7 +44,7 @@ class SliceGeometry:
         slopes = slope_of(torch.zeros_like(vector))
         # Gradients of quadratic charges are linear in θ: one unit after the other gives H, with little memory.
         units = torch.eye(len(vector), dtype=vector.dtype)
-        return cls(shapes, torch.stack([slope_of(unit) - slopes for unit in units], -1), slopes)
+        return cls(torch.stack([slope_of(unit) - slopes for unit in units], -1), slopes)
 
     @property
     def charges(self) -> int:
@@ -54,13 +53,13 @@ class SliceGeometry:
 
     def values(self, point: Leaves) -> Tensor:
         """The charges (N, m) at points with leaves (N, *shape)."""
-        theta = _joined(point, 1)
+        theta = flattened(point, 1)
         halves = torch.stack([0.5 * ((theta @ hessian) * theta).sum(-1) for hessian in self.hessians], -1)
         return halves + theta @ self.slopes.mT
 
     def gradients(self, point: Leaves) -> Tensor:
         """∇c, (N, m, D), at points with leaves (N, *shape)."""
-        return self._moved(_joined(point, 1)) + self.slopes
+        return self._moved(flattened(point, 1)) + self.slopes
 
     def _moved(self, theta: Tensor) -> Tensor:
         return torch.einsum("mde,ne->nmd", self.hessians, theta)
@@ -76,7 +75,7 @@ class SliceGeometry:
         """
         size = sum(leaf[0].numel() for leaf in point.values())
         chunk = max(1, MOST_NUMBERS // (size * (size + self.charges)))
-        theta, slope, bias = (_joined(leaves, 1) for leaves in (point, gradient, volume_gradient))
+        theta, slope, bias = (flattened(leaves, 1) for leaves in (point, gradient, volume_gradient))
         parts = [
             self._virial(theta[rows], slope[rows], bias[rows], temperature)
             for rows in torch.arange(len(theta)).split(chunk)
@@ -98,18 +97,6 @@ def radius(values: Tensor) -> Tensor:
     """The length in c, for eigenvalues (*batch, m) of ∇c ∇cᵀ, over which a slice of quadratic charges bends: half their
     geometric mean, as for c = u² − v² where ∇c ∇cᵀ = 4(u² + v²)."""
     return values.clamp(min=0).log().mean(-1).exp() / 2
-
-
-def _joined(point: Leaves, batch: int) -> Tensor:
-    return torch.cat(
-        [leaf.flatten(batch) if leaf.ndim > batch else leaf.unsqueeze(batch) for leaf in point.values()], batch
-    )
-
-
-def _parts(theta: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    counts = [int(torch.Size(shape).numel()) for shape in shapes.values()]
-    pieces = theta.split(counts, -1)
-    return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
 
 
 def _independent(rows: Tensor) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from numeric.comparison.estimate import Estimate
-from numeric.comparison.samples import Samples, as_array
+from numeric.comparison.samples import FloatArray, Samples, as_array
 from numeric.errors import CheckError
 
 
@@ -32,6 +32,15 @@ def replica_variance(values: Samples) -> Estimate:
     fourth = float(np.mean((array - array.mean()) ** 4))
     squared_error = (fourth - (n - 3) / (n - 1) * variance**2) / n
     return Estimate(variance, float(np.sqrt(max(squared_error, 0.0))), n)
+
+
+def drift_of_halves(values: FloatArray) -> float:
+    """By how many standard errors the second half of the records (T, R) lies above the first, averaged per replica.
+
+    CheckError below two replicas.
+    """
+    half = len(values) // 2
+    return replica_mean(values[half:].mean(0) - values[:half].mean(0)).z(0.0)
 
 
 def bootstrap(

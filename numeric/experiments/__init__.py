@@ -6,7 +6,7 @@ for any parametrization (a start of given kernel, steps in units of the kernel),
 
 from __future__ import annotations
 
-from numeric.experiments.decide import EXPERIMENTS, WITHOUT_DATA, Decision, decide
+from numeric.experiments.decide import ANY_SHAPE, EXPERIMENTS, WITHOUT_DATA, Decision, decide
 from numeric.experiments.experiment import Experiment
 
-__all__ = ["EXPERIMENTS", "WITHOUT_DATA", "Decision", "Experiment", "decide"]
+__all__ = ["ANY_SHAPE", "EXPERIMENTS", "WITHOUT_DATA", "Decision", "Experiment", "decide"]

@@ -45,17 +45,18 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
-WITHOUT_DATA = (
+ANY_SHAPE = (
     "discrete_noether",
-    "stationary_density",
-    "joint_stationary_density",
     "finite_step_covariance",
     "scale_equilibrium",
     "modified_loss",
     "noise_equilibrium",
     "orbit_volume",
 )
-"""Mechanisms whose experiments can make their own data."""
+"""Mechanisms whose experiments train a graph of any shape itself, on data of their own where it gives no vector."""
+
+WITHOUT_DATA = (*ANY_SHAPE, "stationary_density", "joint_stationary_density")
+"""Mechanisms whose experiments can make their own data: beside those, for a few coefficients with given targets."""
 
 WITHOUT_DATA_FOR_ARRAYS = ("label_noise", "weight_decay")
 """Those that can where the prediction is about whole arrays; about single coordinates they need a regression."""

@@ -20,7 +20,7 @@ from numeric.errors import CheckError, DataError, DivergedError, SizeError
 from numeric.experiments import label_noise
 from numeric.experiments.decide import Decision
 from numeric.experiments.experiment import Experiment
-from numeric.experiments.start import elementwise_model, filled, kernel
+from numeric.experiments.start import elementwise_model, filled, kernel, scale_where
 from numeric.experiments.synthetic import UNBOUND
 from numeric.losses import linear_regression
 from numeric.row_space import row_space
@@ -28,7 +28,8 @@ from numeric.training import GradientDescent, Runs, train
 from numeric.training.model import Model, as_model
 from numeric.training.shapes import bound_shape
 
-LARGEST_START = 1e3
+NEAR_ZERO = 1e-12
+"""θ at which φ(0) is read off, where φ may be known for θ ≠ 0 only."""
 
 SIDE = 8
 """Rows and columns into which the coefficients of a regression are laid out for groups and matrices."""
@@ -229,26 +230,16 @@ def _theta_where(model: Model, value: float) -> float:
     CheckError where φ does not attain it.
     """
     names = list(model.parameters)
+    is_difference = float(model.predictor(filled(dict.fromkeys(names, 1.0), 1))) == 0
+    rest = model.predictor(filled(dict.fromkeys(names, NEAR_ZERO), 1))[0]
 
     def grown(theta: Tensor) -> Tensor:
         point = {name: theta.reshape(1) for name in names}
-        apart = float(model.predictor({name: torch.full((1,), 1.0, dtype=torch.float64) for name in names})) == 0
-        if apart:
+        if is_difference:
             point[names[-1]] = torch.zeros_like(point[names[-1]])
-        return (
-            model.predictor(point) - model.predictor(dict.fromkeys(names, torch.zeros_like(point[names[0]]) + 1e-12))
-        )[0]
+        return model.predictor(point)[0] - rest
 
-    low, high = 0.0, 1.0
-    while float(grown(torch.tensor(high, dtype=torch.float64))) < value:
-        high *= 2
-        if high > LARGEST_START:
-            raise CheckError(f"φ of {model.name} does not reach {value:g}: the experiment has no start")
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = float(grown(torch.tensor(middle, dtype=torch.float64))) < value
-        low, high = (middle, high) if below else (low, middle)
-    return high
+    return scale_where(grown, value, f"φ(θ) − φ(0) of {model.name}")
 
 
 def _norms(design: Design, module: Any, data: dict[str, Tensor], plan: Plan, options: dict[str, Any]) -> Experiment:

@@ -18,6 +18,7 @@ from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
 from numeric.experiments.start import acts_on_coefficients
 from numeric.experiments.synthetic import synthetic
+from numeric.flat_points import flattened
 from numeric.losses import linear_regression
 from numeric.training import SGD, train
 from numeric.training.model import Model, as_model
@@ -105,7 +106,7 @@ def run(
 
 def _reach(loss: TrainingLoss, plan: Plan, seed: int) -> float:
     """The largest fluctuation: that of the plan, halved until the loss is nearly quadratic where it leads."""
-    start, hessian = loss.flatten(loss.start), loss.hessian()
+    start, hessian = flattened(loss.start), loss.hessian()
     curvatures, vectors = torch.linalg.eigh(hessian)
     curved = vectors[:, curvatures > plan.slowest * curvatures[-1]]
     generator = torch.Generator().manual_seed(stream_seed(seed, "reach", 0, 0))

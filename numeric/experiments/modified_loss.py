@@ -16,13 +16,19 @@ from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
 from numeric.experiments.start import acts_on_coefficients, normal_start
 from numeric.experiments.synthetic import synthetic
+from numeric.flat_points import flattened, shapes_of, unflattened
 from numeric.losses import linear_regression
 from numeric.training import SGD, GradientDescent, train
+from numeric.training.gradient import gradient_of
 from numeric.training.initial import initial_point
 from numeric.training.model import Model, Point, as_model
 from numeric.training.step import Step
 
 POWER_ITERATIONS = 30
+"""Enough for a unit of steps and times: nothing depends on its last digits."""
+
+SMALLEST = torch.finfo(torch.float64).tiny
+"""Length of a vector that is not zero: where the loss is flat in all directions the power iteration stays at zero."""
 
 
 @dataclass(frozen=True)
@@ -125,41 +131,29 @@ def _problem(model: Model, data: Mapping[str, Tensor] | None, plan: Plan, seed: 
 
 def _start_gradient(model: Model, problem: Problem, start: Point) -> Callable[[Step], Point]:
     """Observable: the gradient of every replica's batch loss at the common start, leaves (R, *shape)."""
+    gradient = gradient_of(model, problem.loss)
 
     def start_gradient(step: Step) -> Point:
         place = {name: leaf.to(step.loss).expand(len(step.loss), *leaf.shape) for name, leaf in start.items()}
-        return _gradient(model, problem, place, step.batch)
+        return gradient(place, step.batch)[1]
 
     return start_gradient
-
-
-def _gradient(
-    model: Model, problem: Problem, point: Point, batch: dict[str, Tensor], create_graph: bool = False
-) -> Point:
-    with torch.enable_grad():
-        leaves = {name: leaf if leaf.requires_grad else leaf.clone().requires_grad_() for name, leaf in point.items()}
-        loss = problem.loss(model.predict(leaves, batch), batch).mean(-1).sum()
-        slopes = torch.autograd.grad(loss, tuple(leaves.values()), create_graph=create_graph, materialize_grads=True)
-    return dict(zip(leaves, slopes, strict=True))
 
 
 def _curvature(model: Model, problem: Problem, starts: Point) -> float:
     """Largest |eigenvalue| of the Hessian of the full loss over the starts, by power iteration in each."""
     replicas = len(next(iter(starts.values())))
     batch = {key: leaf.expand(replicas, *leaf.shape) for key, leaf in problem.data.items()}
-    point = {name: leaf.clone().requires_grad_() for name, leaf in starts.items()}
-    slopes = _gradient(model, problem, point, batch, create_graph=True)
-    vector = {name: leaf.detach() for name, leaf in slopes.items()}
-    length = torch.zeros(replicas, dtype=torch.float64)
+    shapes = shapes_of(starts, 1)
+
+    def total(flat: Tensor) -> Tensor:
+        return problem.loss(model.predict(unflattened(flat, shapes), batch), batch).mean(-1).sum()
+
+    # Replicas do not interact and H is symmetric: each row of the product is vᵀH of its own replica.
+    vector, times_hessian, *_ = torch.func.vjp(torch.func.grad(total), flattened(starts, 1))
     for _ in range(POWER_ITERATIONS):
-        length = torch.stack([leaf.flatten(1).square().sum(1) for leaf in vector.values()]).sum(0).sqrt()
-        if not bool((length > 0).all()):
-            break
-        unit = {name: leaf / length.reshape(-1, *[1] * (leaf.ndim - 1)) for name, leaf in vector.items()}
-        along = torch.stack([(slopes[name] * leaf).sum() for name, leaf in unit.items()]).sum()
-        moved = torch.autograd.grad(along, tuple(point.values()), retain_graph=True, materialize_grads=True)
-        vector = dict(zip(point, moved, strict=True))
-    curvature = float(length.max())
+        (vector,) = times_hessian(torch.nn.functional.normalize(vector, dim=1, eps=SMALLEST))
+    curvature = float(vector.norm(dim=1).max())
     if not curvature > 0:
         raise CheckError(f"the loss of {model.name} is not curved at the starts: its steps have no natural size")
     return curvature

@@ -18,6 +18,7 @@ from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
 from numeric.experiments.start import elementwise_model, kernel
 from numeric.experiments.synthetic import synthetic
+from numeric.flat_points import flattened
 from numeric.losses import coefficient_error, squared_error
 from numeric.training import Langevin, train
 from numeric.training.model import Model, as_model
@@ -193,7 +194,7 @@ def _network(model: Model, functions: Any, plan: Plan, seed: int) -> _Setting:
     problem = synthetic(model, samples=plan.samples, noise=plan.noise, deviation=plan.deviation, seed=seed)
     assert callable(problem.initial)
     start = _best_start(problem.initial, functions, seed, plan.candidates, _squared_length)
-    numbers = torch.cat([leaf.reshape(-1) for leaf in start.values()])
+    numbers = flattened(start)
     outputs = problem.data["y"][0].numel()
     # Without the loss of w this is the temperature at which a decay of 1 keeps ‖θ‖² where it starts.
     temperature = float(numbers.square().mean())
@@ -265,7 +266,7 @@ class _Held:
         )
 
     def loss(self, setting: _Setting, kappa: float) -> Loss:
-        held_at = torch.cat([value.reshape(-1) for value in self.charges(dict(self.start)).values()])
+        held_at = flattened(self.charges(dict(self.start)))
         plain = squared_error if self.model.inputs else coefficient_error
         outputs = setting.outputs
 

@@ -18,8 +18,7 @@ Gradient = Callable[[Point, Batch], tuple[Tensor, Point]]
 def gradient_of(model: Model, loss: Loss) -> Gradient:
     """In closed form where the model's module has `value_and_pullback`, by automatic differentiation elsewhere.
 
-    A loss that has no `value_and_derivative` is differentiated automatically, by itself alone. Measured at 256 replicas
-    (benchmarks/bench_ensembles.py), the closed form beats autograd, and torch.func.vmap of grad, on every model tried.
+    A loss that has no `value_and_derivative` is differentiated automatically, by itself alone.
     """
     if model.value_and_pullback is None:
         return _automatic(model, loss)

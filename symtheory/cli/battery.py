@@ -13,29 +13,11 @@ from symtheory.cli.sizes import with_sizes
 from symtheory.errors import CalculusError, DerivationError, OutputError, ShapeError
 from symtheory.graph.shapes import show
 from symtheory.parametrization import Parametrization
-from symtheory.predictions import (
-    discrete_noether,
-    finite_step_covariance,
-    modified_loss,
-    noise_equilibrium,
-    orbit_volume,
-    scale_equilibrium,
-)
 from symtheory.predictions.prediction import Prediction
 from symtheory.predictions.predictions import MECHANISMS
 
 if TYPE_CHECKING:
     from numeric.experiments import Decision
-
-ANY_SHAPE = {
-    discrete_noether.MECHANISM,
-    finite_step_covariance.MECHANISM,
-    modified_loss.MECHANISM,
-    noise_equilibrium.MECHANISM,
-    orbit_volume.MECHANISM,
-    scale_equilibrium.MECHANISM,
-}
-"""Mechanisms whose experiments train a graph itself where it gives no vector of coefficients."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +47,12 @@ class Trainable:
 def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechanisms: Sequence[str] = ()) -> Trainable:
     """The parametrization with the sizes given, and small ones for the others where it is trained on its own data.
 
-    mechanisms: those to be checked, all that apply when none is named. Raises ``DeclarationError`` and ``ShapeError``
-    for sizes as ``with_sizes`` does.
+    mechanisms: those to be checked, all that apply when none is named. Raises ``DerivationError`` for one
+    that does not exist, ``DeclarationError`` and ``ShapeError`` for sizes as ``with_sizes`` does.
     """
+    require_known(mechanisms)
     any_graph = _train_anything(mechanisms)
-    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and not any_graph):
+    if _gives_coefficients(parametrization) or (parametrization.is_elementwise and not any_graph):
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
     if _reads_coefficients_out(parametrization) and not any_graph:
         return Trainable(parametrization.bind(**sizes) if sizes else parametrization, sizes)
@@ -78,7 +61,7 @@ def trainable(parametrization: Parametrization, sizes: Mapping[str, int], mechan
 
 def _gives_coefficients(parametrization: Parametrization) -> bool:
     """Whether it acts coordinate by coordinate and gives a vector, as linear regression needs."""
-    return _is_elementwise(parametrization) and len(parametrization.predictor.shape) == 1
+    return parametrization.is_elementwise and len(parametrization.predictor.shape) == 1
 
 
 def _reads_coefficients_out(parametrization: Parametrization) -> bool:
@@ -87,16 +70,13 @@ def _reads_coefficients_out(parametrization: Parametrization) -> bool:
     return readout is not None and len(readout.inner.predictor.shape) == len(parametrization.predictor.shape) == 1
 
 
-def _is_elementwise(parametrization: Parametrization) -> bool:
-    try:
-        return bool(parametrization.elementwise)
-    except CalculusError:
-        return False
-
-
 def _train_anything(mechanisms: Sequence[str]) -> bool:
     """Whether all that are named are about graphs of any shape, on data of their own."""
-    return bool(mechanisms) and set(mechanisms) <= ANY_SHAPE
+    if not mechanisms:
+        return False
+    from numeric import experiments
+
+    return set(mechanisms) <= set(experiments.ANY_SHAPE)
 
 
 def require_known(mechanisms: Sequence[str]) -> None:
@@ -179,7 +159,7 @@ def run_battery(
     if target.type == "cpu":
         torch.set_num_threads(1)  # batches of replicas are small: a second thread costs more than it brings
     needs_regression = any(p.mechanism not in experiments.WITHOUT_DATA for p in predictions)
-    if _gives_coefficients(parametrization) or (_is_elementwise(parametrization) and needs_regression):
+    if _gives_coefficients(parametrization) or (parametrization.is_elementwise and needs_regression):
         data, sizes = datasets.diabetes(), None
         _require_size(parametrization, data["x"].shape[1])
     elif _reads_coefficients_out(parametrization) and needs_regression:

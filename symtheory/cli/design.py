@@ -10,7 +10,7 @@ import sympy as sp
 
 from symtheory.errors import DerivationError, OutputError
 from symtheory.inverse_design import DesignedParametrization
-from symtheory.inverse_design.target import Target
+from symtheory.inverse_design.target import SIZE, Target
 from symtheory.parametrization import Parametrization
 from symtheory.predictions.formula import Formula
 from symtheory.predictions.prediction import Prediction
@@ -72,9 +72,9 @@ def check_design(designed: DesignedParametrization, *, device: str, seed: int) -
     core = designed.core
     if made.of in ("groups", "singular_values"):
         core = core.bind(**{str(size): SIDE for size in core.free_sizes})
-    elif designed.predictor is not designed.core.predictor and made.core is not made.predictor:
+    elif made.core is not made.predictor:
         data = _of_differences(data)
-    functions = _functions(core, made.target, made.mechanism, made.of).load()
+    functions = target_functions(core, made.target, made.mechanism, made.of).load()
     settings = Design(made.mechanism, made.of, made.signs, functions)
     return decide_design(settings, generate(core).load(), data, seed=seed, device=target)
 
@@ -89,12 +89,11 @@ def _of_differences(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "x": summed * (after / before)}
 
 
-def _functions(core: Parametrization, target: Target, mechanism: str, of: str) -> Prediction:
+def target_functions(core: Parametrization, target: Target, mechanism: str, of: str) -> Prediction:
     """The target's functions under the names that the checks read, with the norms and kernels of the declaration."""
-    positive = target.expression.subs(PREDICTOR, sp.Symbol("w", positive=True))
-    slope = sp.diff(positive, sp.Symbol("w", positive=True))
-    curvature = sp.diff(slope, sp.Symbol("w", positive=True))
-    back = {sp.Symbol("w", positive=True): PREDICTOR}
+    positive = target.positive
+    slope, curvature = sp.diff(positive, SIZE), sp.diff(positive, SIZE, 2)
+    back = {SIZE: PREDICTOR}
     argument = {"w": PREDICTOR}
     formulas: dict[str, Any] = {
         "design_penalty": Formula(positive.subs(back), "The target for w > 0.", argument),
@@ -107,14 +106,10 @@ def _functions(core: Parametrization, target: Target, mechanism: str, of: str) -
     if mechanism == "mirror" or of != "coordinates":
         return bare
     derived = core.predictions()[mechanism]
-    constant = (
-        sp.limit(positive, sp.Symbol("w", positive=True), 0, "+") if mechanism == "weight_decay" else sp.Integer(0)
-    )
+    constant = sp.limit(positive, SIZE, 0, "+") if mechanism == "weight_decay" else sp.Integer(0)
     size = sp.Abs(PREDICTOR)
     own = {
-        mechanism: Formula(positive.subs(sp.Symbol("w", positive=True), size) - constant, "The target.", argument),
-        f"{mechanism}_slope": Formula(
-            sp.sign(PREDICTOR) * slope.subs(sp.Symbol("w", positive=True), size), "Its derivative.", argument
-        ),
+        mechanism: Formula(positive.subs(SIZE, size) - constant, "The target.", argument),
+        f"{mechanism}_slope": Formula(sp.sign(PREDICTOR) * slope.subs(SIZE, size), "Its derivative.", argument),
     }
     return replace(bare, formulas={**derived.formulas, **own, **formulas})

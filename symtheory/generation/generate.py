@@ -50,7 +50,7 @@ def generate(parametrization: Parametrization, metric: str | MetricFamily = "mix
     except (CalculusError, SingularMetricError) as error:
         label = None
         assembly.omitted |= dict.fromkeys(GEOMETRY, str(error))
-    if not _is_elementwise(parametrization):  # of coordinates it is one of the geometry's functions
+    if not parametrization.is_elementwise:  # of coordinates it is one of the geometry's functions
         assembly.attempt("gauge_correction", lambda: render_gauge_correction(parametrization.subject))
     predictions = parametrization.predictions()
     for prediction in predictions.values():
@@ -70,13 +70,6 @@ def _geometry_sources(parametrization: Parametrization, metric: str | MetricFami
     if isinstance(geometry, MatrixGeometry):
         return MatrixFunctions(MatrixSetting(parametrization, geometry))
     return GeometryFunctions(parametrization, geometry)
-
-
-def _is_elementwise(parametrization: Parametrization) -> bool:
-    try:
-        return bool(parametrization.model)
-    except CalculusError:
-        return False
 
 
 def _require_plain(name: str) -> None:

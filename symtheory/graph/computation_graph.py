@@ -182,6 +182,14 @@ class ComputationGraph:
         return values[self.predictor]
 
     @cached_property
+    def is_elementwise(self) -> bool:
+        """Whether everything acts coordinate by coordinate."""
+        try:
+            return bool(self.elementwise)
+        except CalculusError:
+            return False
+
+    @cached_property
     def elementwise(self) -> ElementwiseModel:
         """One coordinate of the predictor; ``CalculusError`` unless everything acts coordinate by coordinate."""
         for node in self._order:

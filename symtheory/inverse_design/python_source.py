@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+
 import sympy as sp
 
 from symtheory.errors import CodegenError
@@ -25,7 +27,13 @@ CALLS = {"exp": "st.exp", "log": "st.log", "tanh": "st.tanh", "abs": "st.abs", C
 
 
 def python_source(graph: ComputationGraph, variable: str) -> str:
-    """A module that binds the graph to ``variable``. ``CodegenError`` for an operation that designs do not use."""
+    """A module that binds the graph to ``variable``.
+
+    ``CodegenError`` for a variable that is no name or one that the module itself needs, and for an operation that
+    designs do not use.
+    """
+    if not variable.isidentifier() or keyword.iskeyword(variable) or variable in ("st", "sp"):
+        raise CodegenError(f"{variable!r} cannot be a variable of a Python module: choose a name such as 'designed'")
     sizes = [str(size) for size in graph.free_sizes]
     lines = ["import sympy as sp", ""] if "sp." in _text(graph.predictor)[0] else []
     lines += ["import symtheory as st", ""]

@@ -89,11 +89,19 @@ def natural_start(model: ElementwiseModel) -> dict[sp.Symbol, sp.Expr]:
     choices = sorted(product((1, 0), repeat=model.dimension), key=lambda choice: (-sum(choice), [-c for c in choice]))
     for choice in choices:
         point = {symbol: ALPHA * entry for symbol, entry in zip(model.coordinates, choice, strict=True)}
-        if model.predictor.subs(point) == 0:
-            slopes = [entry.subs(point) for entry in gradient]
+        if _value(model.predictor, point) == 0:
+            slopes = [_value(entry, point) for entry in gradient]
             if all(slope.is_finite for slope in slopes) and any(slope != 0 for slope in slopes):
                 return point
     raise DerivationError(f"w = {model.predictor} has no start of the form (α or 0) with w = 0 that can move")
+
+
+def _value(expression: sp.Expr, point: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """At the point; NaN where an argument of Max or Min has a pole there, which SymPy refuses to compare."""
+    try:
+        return expression.subs(point)
+    except ValueError:
+        return sp.nan
 
 
 def _matrix(model: ElementwiseModel, charge: sp.Expr) -> sp.Matrix:

@@ -14,7 +14,7 @@ import sympy as sp
 
 from symtheory.codegen.naming import Names
 from symtheory.codegen.predictor import render_predictor
-from symtheory.errors import CalculusError, DerivationError
+from symtheory.errors import DerivationError
 from symtheory.graph.computation_graph import ComputationGraph
 from symtheory.graph.node import Node
 from symtheory.graph.operations.leaf import Parameter
@@ -90,11 +90,11 @@ def find_readout(graph: ComputationGraph) -> Readout | None:
     """The linear map after the last node that is coordinatewise and carries all parameters; None where there is none,
     and for a graph that is coordinatewise itself. ``DerivationError`` for a leaf that is called as the argument is.
     """
-    if graph.inputs or _is_elementwise(graph):
+    if graph.inputs or graph.is_elementwise:
         return None
     for node in _carriers(graph):
         inner = ComputationGraph(node, name=graph.name)
-        if not _is_elementwise(inner):
+        if not inner.is_elementwise:
             continue
         outer = _above(graph, node)
         if set(outer.parameters) & set(graph.parameters):
@@ -109,13 +109,6 @@ def _carriers(graph: ComputationGraph) -> Iterator[Node]:
     for node in reversed(graph.nodes):
         if node.operands and parameters_below(node) == everything:
             yield node
-
-
-def _is_elementwise(graph: ComputationGraph) -> bool:
-    try:
-        return bool(graph.elementwise)
-    except CalculusError:
-        return False
 
 
 def _above(graph: ComputationGraph, cut: Node) -> ComputationGraph:

@@ -18,6 +18,7 @@ from numeric.comparison.mechanisms.reading import formula, observed_point, requi
 from numeric.comparison.statistics import replica_mean
 from numeric.comparison.verdict import Outcome, Verdict
 from numeric.errors import CheckError
+from numeric.flat_points import flattened
 from numeric.training.runs import Runs
 
 MECHANISM = "finite_step_covariance"
@@ -78,7 +79,8 @@ def finite_step_covariance(functions: Any, runs: Sequence[Runs], data: Mapping[s
         require_settings(run, positive=("label_noise",))
         loss = training_loss(run, data)
         local = local_quadratic(loss, run)
-        points, gradients = (loss.flatten(observed_point(run, name)) for name in ("point", "gradient"))
+        observed = (observed_point(run, name) for name in ("point", "gradient"))
+        points, gradients = (flattened(leaves, 2).to(torch.float64) for leaves in observed)
         smallest = float(torch.linalg.eigvalsh(_predicted(functions, MECHANISM, run, local))[0])
         if not smallest > 0:
             return _no_covariance(smallest, points, run, local, n)

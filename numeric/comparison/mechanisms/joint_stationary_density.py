@@ -18,6 +18,7 @@ from numeric.comparison.least_squares import straight_line
 from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.reading import (
     formula,
+    model_of,
     observable,
     regression_of,
     require_settings,
@@ -25,7 +26,7 @@ from numeric.comparison.mechanisms.reading import (
     step_size,
 )
 from numeric.comparison.samples import FloatArray
-from numeric.comparison.statistics import replica_mean
+from numeric.comparison.statistics import drift_of_halves, replica_mean
 from numeric.comparison.verdict import Outcome, Verdict
 from numeric.errors import CheckError
 from numeric.training.runs import Runs
@@ -108,10 +109,8 @@ def _samples(run: Runs) -> FloatArray:
 def _unsettled(samples: FloatArray) -> str:
     if not np.isfinite(samples).all() or (samples <= 0).any():
         return f"{int((~(samples > 0)).sum())} values of w are not positive: the law is stated for w > 0"
-    half = len(samples) // 2
     for name, values in (("mean", samples), ("variance", (samples - samples.mean((0, 1))) ** 2)):
-        difference = values[half:].mean(0) - values[:half].mean(0)
-        drift = max((replica_mean(column).z(0.0) for column in difference.T), key=abs)
+        drift = max(map(drift_of_halves, np.moveaxis(values, -1, 0)), key=abs)
         if abs(drift) > STEADY:
             return f"a {name} still drifts ({drift:+.1f} standard errors): record later"
     return ""
@@ -119,9 +118,7 @@ def _unsettled(samples: FloatArray) -> str:
 
 def _unbalanced(functions: Any, run: Runs) -> str:
     """Why the end of the run does not count as balanced; signs of the parameters do not matter."""
-    if run.module is None:
-        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    w = run.module.predictor(run.final).to(torch.float64)
+    w = model_of(run).predictor(run.final).to(torch.float64)
     point = formula(functions, f"{MECHANISM}_gauge")(w)
     ends = torch.stack([run.final[name].to(torch.float64).abs() for name in point])
     balanced = torch.stack([leaf.abs().expand_as(w) for leaf in point.values()])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from numeric import losses
-from numeric.comparison.mechanisms.reading import data_of, setting
+from numeric.comparison.mechanisms.reading import common_start, complete_model_of, data_of, loss_of, setting
 from numeric.errors import CheckError
-from numeric.training.configuration import tensors_record
-from numeric.training.model import Model, Point, as_model
+from numeric.flat_points import flattened, shapes_of, unflattened
+from numeric.training.model import Model, Point
 from numeric.training.program import Loss
 from numeric.training.runs import Runs
 
@@ -47,24 +46,9 @@ class TrainingLoss:
     data: Mapping[str, Tensor]
     start: Point
 
-    @property
-    def shapes(self) -> dict[str, torch.Size]:
-        return {name: leaf.shape for name, leaf in self.start.items()}
-
-    def flatten(self, point: Point) -> Tensor:
-        """Leaves (*batch, *shape) as one tensor (*batch, D)."""
-        leaves = []
-        for name, shape in self.shapes.items():
-            leaf = point[name].to(torch.float64)
-            leaves.append(leaf.reshape(*leaf.shape[: leaf.ndim - len(shape)], -1))
-        return torch.cat(leaves, dim=-1)
-
     def samples(self, flat: Tensor, target: Tensor) -> Tensor:
         """Loss of every sample, (n,), at parameters (D,) and targets (n, ...)."""
-        pieces = flat.split([shape.numel() for shape in self.shapes.values()])
-        point = {
-            leaf: piece.reshape(1, *shape) for piece, (leaf, shape) in zip(pieces, self.shapes.items(), strict=True)
-        }
+        point = unflattened(flat.unsqueeze(0), shapes_of(self.start))
         batch = {key: leaf.unsqueeze(0) for key, leaf in {**self.data, "y": target}.items()}
         return torch.as_tensor(self.loss(self.model.predict(point, batch), batch)[0])
 
@@ -79,7 +63,7 @@ class TrainingLoss:
 
     def hessian(self) -> Tensor:
         """∇²L at the start, (D, D). Raises CheckError for more than LARGEST parameters."""
-        start = self.flatten(self.start)
+        start = flattened(self.start)
         if len(start) > LARGEST:
             raise CheckError(f"{len(start)} parameters are too many for dense covariances: choose smaller sizes")
         return torch.as_tensor(torch.func.jacrev(self.gradient)(start))
@@ -91,17 +75,8 @@ def training_loss(runs: Runs, data: Mapping[str, Any] | None) -> TrainingLoss:
     Raises CheckError for a loss of one's own, for replicas that start at different points, for other data, and where
     the run carries no module.
     """
-    if runs.module is None:
-        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    module, _, name = runs.config["loss"].rpartition(".")
-    if module != losses.__name__:
-        raise CheckError(f"the check differentiates a loss of numeric.losses, and the run used {runs.config['loss']}")
-    if any(not torch.equal(leaf, leaf[:1].expand_as(leaf)) for leaf in runs.initial.values()):
-        raise CheckError("the replicas start at different points: start all at the minimum")
-    model = _with_constants(as_model(runs.module), runs, data)
-    used = data_of(runs, data, list(runs.config["data"]))
-    start = {name: leaf[0].to(torch.float64) for name, leaf in runs.initial.items()}
-    return TrainingLoss(model, getattr(losses, name), used, start)
+    model, loss, start = complete_model_of(runs, data), loss_of(runs), common_start(runs)
+    return TrainingLoss(model, loss, data_of(runs, data, list(runs.config["data"])), start)
 
 
 def local_quadratic(loss: TrainingLoss, runs: Runs) -> LocalQuadratic:
@@ -110,7 +85,7 @@ def local_quadratic(loss: TrainingLoss, runs: Runs) -> LocalQuadratic:
     C = [σ² (1/n) Σ_i G_i G_iᵀ + Cov_i(g_i)]/B for a batch of B drawn with replacement, g_i the gradient of sample i
     and G_i its derivative in the target; the whole batch has the first term alone, with B = n.
     """
-    start, target = loss.flatten(loss.start), loss.data["y"]
+    start, target = flattened(loss.start), loss.data["y"]
     hessian = loss.hessian()
     count, batch = len(target), runs.config["optimizer"].get("batch_size")
     by_target = torch.func.jacrev(lambda y: loss.gradient(start, y))(target).reshape(len(start), -1)
@@ -120,14 +95,3 @@ def local_quadratic(loss: TrainingLoss, runs: Runs) -> LocalQuadratic:
         noise = noise + torch.cov(each.T, correction=0).reshape(len(start), -1)
     gradient = loss.gradient(start) + setting(runs, "weight_decay") * start
     return LocalQuadratic(start, gradient, hessian, noise / (batch or count))
-
-
-def _with_constants(model: Model, runs: Runs, data: Mapping[str, Any] | None) -> Model:
-    """The model with its constants, which stand among the data; CheckError unless they are those of the run."""
-    recorded = runs.config.get("constants", {})
-    if not model.constants:
-        return model
-    fixed = {name: torch.as_tensor((data or {}).get(name, torch.nan)).to(torch.float64) for name in model.constants}
-    if tensors_record(fixed) != recorded:
-        raise CheckError(f"the check needs the constants {', '.join(fixed)} of the run among its data")
-    return replace(model, fixed=fixed)

@@ -15,11 +15,19 @@ from numeric.comparison.estimate import Estimate
 from numeric.comparison.flow import distance, flow
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
-from numeric.comparison.mechanisms.reading import data_of, formula, loss_of, observed_point, require_settings, step_size
+from numeric.comparison.mechanisms.reading import (
+    data_of,
+    formula,
+    loss_of,
+    model_of,
+    observed_point,
+    require_settings,
+    step_size,
+)
 from numeric.comparison.statistics import replica_mean
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
-from numeric.training.model import Model, Point, as_model
+from numeric.training.model import Point
 from numeric.training.runs import Runs
 
 MECHANISM = "modified_loss"
@@ -86,9 +94,7 @@ class _Losses(NamedTuple):
 
 
 def _losses(run: Runs, data: Mapping[str, Tensor] | None, size: int) -> _Losses:
-    if run.module is None:
-        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    model: Model = as_model(run.module)
+    model = model_of(run)
     tensors, loss = data_of(run, data, tuple(run.config["data"])), loss_of(run)
     samples = len(next(iter(tensors.values())))
     if comb(samples, size) > MOST_BATCHES:

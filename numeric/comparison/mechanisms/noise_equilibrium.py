@@ -16,6 +16,8 @@ from numeric.comparison.label_noise_gradients import label_noise_gradients, pred
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.reading import (
+    common_start,
+    complete_model_of,
     data_of,
     formula,
     observed_point,
@@ -110,13 +112,8 @@ def _judge(etas: list[float], ratios: Sequence[Estimate], n: int) -> Verdict:
 
 def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Path:
     require_settings(runs, zero=("momentum",), positive=("label_noise",))
-    if runs.module is None:
-        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    model = as_model(runs.module)
-    known = _known(runs, model, data)
-    start = {name: leaf[0] for name, leaf in runs.initial.items()}
-    if any(not torch.equal(leaf, leaf[:1].expand_as(leaf)) for leaf in runs.initial.values()):
-        raise CheckError("the check needs one start for all replicas")
+    model, start = complete_model_of(runs, data), common_start(runs)
+    known = {**data_of(runs, data, [*model.inputs, "y"]), **model.fixed}
     eta, decay, sigma = step_size(runs), setting(runs, "weight_decay"), setting(runs, "label_noise")
     batch = int(runs.config["optimizer"]["batch_size"] or len(known["y"]))
     noise = label_noise_gradients(model, start, known, sigma, batch)
@@ -148,16 +145,6 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
         },
         closed=_closed_form(functions, runs, known, path, late),
     )
-
-
-def _known(runs: Runs, model: Model, data: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-    """Inputs and targets, checked to be those of the run, and constants."""
-    known = data_of(runs, data, [*model.inputs, "y"])
-    for name in model.constants:
-        if data is None or name not in data:
-            raise CheckError(f"the check needs the constant {name!r} of {model.name}: put it into the data by its name")
-        known[name] = torch.as_tensor(data[name]).to(torch.float64)
-    return known
 
 
 def _gone(path: _Path) -> Estimate:

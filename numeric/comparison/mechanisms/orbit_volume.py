@@ -15,7 +15,7 @@ from numeric.comparison.mechanisms.reading import data_of, formula, observed_poi
 from numeric.comparison.samples import FloatArray
 from numeric.comparison.slice_geometry import SliceGeometry, radius
 from numeric.comparison.slice_law import slice_law
-from numeric.comparison.statistics import replica_mean
+from numeric.comparison.statistics import drift_of_halves, replica_mean
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
 from numeric.training.model import as_model
@@ -194,6 +194,5 @@ def _unsettled(values: FloatArray, name: str) -> str:
     """Why values (T, R) are not stationary; empty where they are."""
     if not np.isfinite(values).all():
         return f"{name} is not finite in some replicas"
-    half = len(values) // 2
-    drift = replica_mean(values[half:].mean(0) - values[:half].mean(0)).z(0.0)
+    drift = drift_of_halves(values)
     return f"{name} still drifts ({drift:+.1f} standard errors): record later" if abs(drift) > STEADY else ""

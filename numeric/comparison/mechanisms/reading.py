@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from numeric import losses
 from numeric.errors import CheckError
 from numeric.linear_readout import coordinate_model, has_readout, readout_matrix
 from numeric.training.configuration import tensors_record
-from numeric.training.model import Model, as_model
+from numeric.training.model import Model, Point, as_model
 from numeric.training.program import Loss
 from numeric.training.runs import Runs
 
@@ -56,9 +57,31 @@ def observed_point(runs: Runs, name: str) -> dict[str, Tensor]:
     return {leaf: observable(runs, f"{name}.{leaf}") for leaf in runs.initial}
 
 
+def model_of(runs: Runs) -> Model:
+    """The model that was trained, without values of its constants. CheckError for runs without a module."""
+    if runs.module is None:
+        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
+    return as_model(runs.module)
+
+
+def complete_model_of(runs: Runs, data: Mapping[str, Any] | None) -> Model:
+    """The model with the values of its constants, float64, which stand among the data by name.
+
+    CheckError for runs without a module, and for constants that are missing or not those of the run.
+    """
+    return replace(model_of(runs), fixed=_constants_of(runs, data))
+
+
+def common_start(runs: Runs) -> Point:
+    """The one point where all replicas start, leaves (*shape) float64. CheckError where they start at several."""
+    if any(not torch.equal(leaf, leaf[:1].expand_as(leaf)) for leaf in runs.initial.values()):
+        raise CheckError("the replicas start at different points: pass one point, leaves without a replica axis")
+    return {name: leaf[0].to(torch.float64) for name, leaf in runs.initial.items()}
+
+
 def predictor_at_end(runs: Runs) -> Tensor:
     """w = φ(θ) at the end of training, (R, d) float64. CheckError without module or with another shape."""
-    return _coefficients_at_end(as_model, runs)
+    return _coefficients_at_end(model_of(runs), runs)
 
 
 def coordinates_at_end(functions: Any, mechanism: str, runs: Runs) -> Tensor:
@@ -66,13 +89,10 @@ def coordinates_at_end(functions: Any, mechanism: str, runs: Runs) -> Tensor:
 
     CheckError without module or with another shape.
     """
-    return _coefficients_at_end(lambda module: coordinate_model(module, functions, mechanism), runs)
+    return _coefficients_at_end(coordinate_model(model_of(runs).module, functions, mechanism), runs)
 
 
-def _coefficients_at_end(model_of: Callable[[Any], Model], runs: Runs) -> Tensor:
-    if runs.module is None:
-        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-    model = model_of(runs.module)
+def _coefficients_at_end(model: Model, runs: Runs) -> Tensor:
     if model.inputs:
         raise CheckError(f"{model.name} has inputs {sorted(model.inputs)}: the check is about linear coefficients")
     if model.constants:
@@ -89,6 +109,12 @@ def data_of(runs: Runs, data: Mapping[str, Any] | None, keys: Sequence[str]) -> 
     if data is None:
         raise CheckError("the check needs the training data: call check(prediction, runs, data)")
     return _recorded(runs.config["data"], data, keys)
+
+
+def _constants_of(runs: Runs, data: Mapping[str, Any] | None) -> dict[str, Tensor]:
+    """Values of the model's constants in float64, checked to be those of the run."""
+    recorded = runs.config.get("constants", {})
+    return _recorded(recorded, data or {}, tuple(recorded))
 
 
 def _recorded(recorded: Mapping[str, Any], data: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Tensor]:
@@ -123,9 +149,8 @@ def regression_of(functions: Any, mechanism: str, runs: Runs, data: Mapping[str,
     x, y = plain_regression_of(runs, data)
     if not has_readout(functions, mechanism):
         return x, y
-    recorded = runs.config.get("constants", {})
-    constants = _recorded(recorded, data or {}, tuple(recorded))
-    matrix = readout_matrix(functions, mechanism, next(iter(runs.final.values())).shape[-1], constants)
+    size = next(iter(runs.final.values())).shape[-1]
+    matrix = readout_matrix(functions, mechanism, size, _constants_of(runs, data))
     if len(matrix) != x.shape[1]:
         raise CheckError(f"the readout gives {len(matrix)} coefficients and x has {x.shape[1]} columns")
     return x @ matrix, y
@@ -135,7 +160,7 @@ def loss_of(runs: Runs) -> Loss:
     """The per-sample loss that the run was trained on. CheckError when it is none of numeric.losses."""
     module, _, name = runs.config["loss"].rpartition(".")
     if module != losses.__name__ or not hasattr(losses, name):
-        raise CheckError(f"the check evaluates the loss itself, and {runs.config['loss']} is none of numeric.losses")
+        raise CheckError(f"the check needs a loss of numeric.losses, and the run used {runs.config['loss']}")
     return getattr(losses, name)
 
 

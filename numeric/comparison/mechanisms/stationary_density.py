@@ -24,7 +24,7 @@ from numeric.comparison.mechanisms.reading import (
     step_size,
 )
 from numeric.comparison.samples import FloatArray
-from numeric.comparison.statistics import replica_mean
+from numeric.comparison.statistics import drift_of_halves, replica_mean
 from numeric.comparison.verdict import Outcome, Verdict
 from numeric.errors import CheckError
 from numeric.training.runs import Runs
@@ -103,8 +103,7 @@ def _unsettled(samples: FloatArray) -> str:
     if not np.isfinite(samples).all() or (samples <= 0).any():
         return f"{int((~(samples > 0)).sum())} values of w are not positive: the law is stated for w > 0"
     for name, values in (("mean", samples), ("variance", (samples - samples.mean()) ** 2)):
-        half = len(values) // 2
-        drift = replica_mean(values[half:].mean(0) - values[:half].mean(0)).z(0.0)
+        drift = drift_of_halves(values)
         if abs(drift) > STEADY:
             return f"the {name} still drifts ({drift:+.1f} standard errors): record later"
     return ""

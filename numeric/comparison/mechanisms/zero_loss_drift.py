@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +11,8 @@ from torch import Tensor
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.reading import (
+    common_start,
+    complete_model_of,
     data_of,
     formula,
     observed_point,
@@ -21,10 +22,10 @@ from numeric.comparison.mechanisms.reading import (
 )
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
-from numeric.training.configuration import tensors_record
-from numeric.training.model import Model, Point, as_model
+from numeric.flat_points import flattened
+from numeric.training.model import Model, Point
 from numeric.training.runs import Runs
-from numeric.zero_loss import flattened, zero_loss
+from numeric.zero_loss import zero_loss
 
 MECHANISM = "label_noise"
 RATIO = LeadingOrder(z_threshold=4.0, largest_error=0.1)
@@ -85,10 +86,8 @@ class _Ends(NamedTuple):
 
 
 def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) -> tuple[_Ends | None, str]:
-    model, tensors = _model_and_data(run, data)
-    start = {name: leaf[0].to(torch.float64) for name, leaf in run.initial.items()}
-    if any(not torch.equal(leaf, leaf[:1].expand_as(leaf)) for leaf in run.initial.values()):
-        raise CheckError("the replicas must start from one point: pass leaves without a replica axis as initial")
+    model, start = complete_model_of(run, data), common_start(run)
+    tensors = {**data_of(run, data, (*model.inputs, "y")), **model.fixed}
     found = zero_loss(model, start, tensors)
     scale = float(tensors["y"].abs().max())
     if not found.deviation <= FITTED * scale:
@@ -96,7 +95,7 @@ def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) ->
     noise, eta, steps = setting(run, "label_noise"), step_size(run), run.config["steps"]
     arguments = (*(tensors[name] for name in model.inputs), *(tensors[name] for name in model.constants))
     leaves = formula(functions, f"{MECHANISM}_drift")(start, *arguments, eta, noise)
-    drift = flattened(leaves, 0)
+    drift = flattened(leaves)
     predicted = steps * found.tangent @ (found.tangent.mT @ drift)
     length = float(predicted.norm())
     if not length > DRIFTS * steps * float(drift.norm()):
@@ -105,7 +104,7 @@ def _displacements(functions: Any, run: Runs, data: Mapping[str, Any] | None) ->
     returned = _misfit(model, ends, tensors)
     if not returned <= RETURNED * noise:
         return None, f"gradient descent has not returned to zero loss (misfit {returned:.2g}): let it go on"
-    moved = flattened(ends, 1) - flattened(start, 0)
+    moved = flattened(ends, 1) - flattened(start)
     components = moved @ _directions(found.tangent, predicted, leaves) / length
     trace = formula(functions, f"{MECHANISM}_trace")
     change = float((trace(ends, *arguments) - trace(start, *arguments)).mean())
@@ -119,7 +118,7 @@ def _directions(tangent: Tensor, predicted: Tensor, leaves: Point) -> Tensor:
     columns = [predicted / predicted.norm()]
     for name in list(leaves)[:-1]:
         alone = {other: leaf if other == name else torch.zeros_like(leaf) for other, leaf in leaves.items()}
-        own = tangent @ (tangent.mT @ flattened(alone, 0))
+        own = tangent @ (tangent.mT @ flattened(alone))
         rest = own
         for _ in range(2):  # twice is enough for orthogonality to rounding
             for column in columns:
@@ -135,19 +134,6 @@ def _require(run: Runs) -> None:
         raise CheckError("the prediction is about one sample a step: train with batch_size=1")
     if run.config["loss"] not in LOSSES:
         raise CheckError(f"the prediction is about {' or '.join(LOSSES)}, and the run used {run.config['loss']}")
-    if run.module is None:
-        raise CheckError("the runs carry no module: read them with Runs.load(folder, module)")
-
-
-def _model_and_data(run: Runs, data: Mapping[str, Any] | None) -> tuple[Model, dict[str, Tensor]]:
-    model = as_model(run.module)
-    tensors = data_of(run, data, (*model.inputs, "y"))
-    constants = {name: torch.as_tensor((data or {}).get(name, torch.nan)).to(torch.float64) for name in model.constants}
-    if constants and tensors_record(constants) != run.config["constants"]:
-        raise CheckError(
-            f"the data lack the constants {', '.join(constants)} of the run: pass their values beside them"
-        )
-    return replace(model, fixed=constants), {**tensors, **constants}
 
 
 def _misfit(model: Model, ends: Point, data: Mapping[str, Tensor]) -> float:
