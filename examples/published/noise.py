@@ -13,19 +13,19 @@ import symtheory as st
 from numeric.comparison.label_noise_gradients import label_noise_gradients
 from numeric.training.model import as_model
 
-SAMPLES = 64
-"""Inputs over which the second moment of the gradient is taken."""
+SAMPLES, REPLICAS = 64, 4
+"""Inputs over which the second moment of the gradient is taken, and replicas for which the equilibrium is sought."""
 
 
 def noise_equilibrium(
     P: st.Parametrization, runs: numeric.Runs, data: Mapping[str, Tensor], *, lr: float, sigma: float, batch: int
 ) -> tuple[dict[str, Tensor], float]:
-    """The derived equilibrium on the orbit of every replica's last point, leaves (R, *shape) up to rotations; and the
+    """The derived equilibrium on the orbit of the first replicas' last points, leaves (R, *shape) up to rotations; and the
     median number of steps in which the slowest deviation from it shrinks by e."""
     functions, model = P.predictions()["noise_equilibrium"].load(), as_model(st.generate(P))
     inputs = {name: data[name][:SAMPLES].double() for name in model.inputs}
     ends, steps = [], []
-    for replica in range(len(next(iter(runs.final.values())))):
+    for replica in range(min(REPLICAS, len(next(iter(runs.final.values()))))):
         point = {name: leaf[replica].double() for name, leaf in runs.final.items()}
         gradients = label_noise_gradients(model, point, inputs, sigma, batch)
         end = functions.noise_equilibrium(point, gradients)

@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 import symtheory as st
-from numeric.comparison import replica_mean
+from numeric.comparison import Estimate, replica_mean
 from numeric.files import write_whole
 from numeric.reporting import provenance, write_figure
 
@@ -51,7 +51,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Forecast:
-    """cause: NOISE, CONSERVATION or neither of them; misses: how far it is from the outcome of each replica, (R,)."""
+    """cause: NOISE, CONSERVATION or neither of them; misses: how far it is from the outcome of each replica, (R,), or
+    of the first few where the forecast takes long to find."""
 
     text: str
     cause: str
@@ -78,7 +79,7 @@ class Outcome:
         errors = {name: float(forecast.misses.mean()) for name, forecast in self.forecasts.items()}
         best = min(errors, key=lambda name: errors[name])
         rivals = [forecast for name, forecast in self.forecasts.items() if name != best]
-        gaps = [replica_mean(rival.misses - self.forecasts[best].misses) for rival in rivals]
+        gaps = [_gap(self.forecasts[best].misses, rival.misses) for rival in rivals]
         clear = all(gap.value > CLEARLY * gap.standard_error for gap in gaps)
         return best if clear and errors[best] <= FITS * max(errors.values()) else NEITHER
 
@@ -86,6 +87,12 @@ class Outcome:
     def cause(self) -> str:
         """The mechanism that the outcome supports."""
         return self.forecasts[self.supported].cause if self.supported in self.forecasts else NEITHER
+
+
+def _gap(best: Tensor, rival: Tensor) -> Estimate:
+    """By how much a forecast beats another, over the replicas for which both were made."""
+    shared = min(len(best), len(rival))
+    return replica_mean(rival[:shared] - best[:shared])
 
 
 def main(experiment: Callable[[Options], Outcome], name: str) -> None:

@@ -88,7 +88,7 @@ def outcome_of(runs: numeric.Runs, noisy: dict[str, Tensor], time: float) -> Out
         "noise equilibrium": Forecast(
             "where the derived noise equilibrium lies for the function that training reached",
             NOISE,
-            _miss(end, equilibrium),
+            _miss(end[: len(equilibrium)], equilibrium),
         ),
         "no change": Forecast("the ratio of the start", NEITHER, _miss(end, begin)),
     }
