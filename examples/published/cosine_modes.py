@@ -58,7 +58,6 @@ def experiment(options: Options) -> Outcome:
         replicas=options.replicas,
         seed=options.seed,
         initial=start,
-        backend=options.backend,
     )
     end, begin = module.predictor(runs.final), module.predictor(runs.initial)
     (charge,) = module.conserved(runs.initial).values()

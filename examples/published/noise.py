@@ -20,8 +20,8 @@ SAMPLES, REPLICAS = 64, 4
 def noise_equilibrium(
     P: st.Parametrization, runs: numeric.Runs, data: Mapping[str, Tensor], *, lr: float, sigma: float, batch: int
 ) -> tuple[dict[str, Tensor], float]:
-    """The derived equilibrium on the orbit of the first replicas' last points, leaves (R, *shape) up to rotations; and the
-    median number of steps in which the slowest deviation from it shrinks by e."""
+    """The derived equilibrium on the orbit of the first replicas' last points, leaves (R, *shape) up to rotations; and
+    the median number of steps in which the slowest deviation from it shrinks by e."""
     functions, model = P.predictions()["noise_equilibrium"].load(), as_model(st.generate(P))
     inputs = {name: data[name][:SAMPLES].double() for name in model.inputs}
     ends, steps = [], []

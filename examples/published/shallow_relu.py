@@ -64,7 +64,6 @@ def experiment(options: Options) -> Outcome:
         replicas=options.replicas,
         seed=options.seed,
         initial=start,
-        backend=options.backend,
         observables={"norm": norms},
         record_every=max(steps // RECORDS, 1),
     )
