@@ -16,7 +16,8 @@ help: ## show this list
 	@echo "Set-up happens by itself in .venv; another interpreter: make PYTHON=python3.12 test"
 
 demo: .venv/stamp-run ## declare, derive, generate, train, check, report; needs no GPU
-	$(BIN)/symtheory report --output results/demo
+	$(BIN)/symtheory report --output results/demo \
+	    -m discrete_noether -m mirror -m label_noise -m stationary_density -m weight_decay
 
 test: .venv/stamp-run ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
