@@ -110,6 +110,19 @@ def test_the_virial_of_a_slice_of_matrices(matrices: tuple[Any, Experiment]) -> 
     derived, done = matrices
     verdict = numeric.check(derived, done.runs, done.data)
     assert verdict.verdict == "confirmed" and set(verdict.details["parts"]) == {"virial"}
+    tighter = [
+        replace(
+            run,
+            observables={
+                key: start + (value - start) / (1 + place)
+                for key, value in run.observables.items()
+                for start in (run.initial[key.partition(".")[2]][0].to(value.dtype),)
+            },
+        )
+        for place, run in enumerate(done.runs)
+    ]
+    verdict = numeric.check(derived, tighter, done.data)
+    assert verdict.verdict == "inconclusive" and "take one κ" in verdict.details["reason"]
     for factor in (0.0, 2.0, -1.0):
         functions = vars(derived.load())
         right = functions["orbit_volume"]

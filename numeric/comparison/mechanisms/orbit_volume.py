@@ -31,12 +31,12 @@ POWER = 2.0  # a law without correction must differ by this many times what woul
 GRID = 200
 
 CRITERION = (
-    "for one coordinate 1 + (mean of w − predicted)/(predicted deviation) and variance over predicted, against 1/κ, the "
-    "measured variance of the charges over the temperature, which the step follows; for others, against the step at "
-    "one κ, E[∇f·∇V] over E[Δf − ∇f·∇L/T], f = ½‖θ‖², with gradient and Laplacian of the slice; time averages "
-    f"per replica first: {VIRIAL.criterion} ({MOMENTS.largest_error:g} for moments of w); inconclusive if the slice of one "
-    f"coordinate is wider than {THIN:g} of the radius to which it bends, if for others the variances of the charges "
-    f"differ by a factor of {ALIKE:g}, if halves of the snapshots differ by more than {STEADY:g} "
+    "for one coordinate 1 + (mean of w − predicted)/(predicted deviation) and variance over predicted, against 1/κ, "
+    "the measured variance of the charges over the temperature, which the step follows; for others, against the step "
+    "at one κ, E[∇f·∇V] over E[Δf − ∇f·∇L/T], f = ½‖θ‖², with gradient and Laplacian of the slice; time averages "
+    f"per replica first: {VIRIAL.criterion} ({MOMENTS.largest_error:g} for moments of w); inconclusive if the slice of "
+    f"one coordinate is wider than {THIN:g} of the radius to which it bends, if for others the variances of the "
+    f"charges differ by a factor of {ALIKE:g}, if halves of the snapshots differ by more than {STEADY:g} "
     "standard errors, or if a law without correction could not have been told apart"
 )
 
