@@ -1,4 +1,4 @@
-"""Isotropic Langevin dynamics with the charges held near constants, ever more tightly and at ever smaller steps."""
+"""Isotropic Langevin dynamics with the charges held near constants, at ever smaller steps."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ NEAR = 0.2
 
 @dataclass(frozen=True)
 class Plan:
-    """width, coordinate_width: of the slice at scale 1, over the radius to which it bends; stiffness: η κ times the
-    largest eigenvalue of ∇c ∇cᵀ there; scales: s, one run each, with κ ∝ 1/s and η ∝ s², so that both errors are of
-    order s; burn, gap, coordinate_burn, coordinate_gap: time η × steps before the first snapshot and between snapshots,
-    in relaxation times. The names with coordinate are for the runs on one coordinate.
+    """width: of the slice at scale 1, over the radius to which it bends; stiffness: η κ times the largest eigenvalue of
+    ∇c ∇cᵀ there; scales: s, one run each; burn, gap: time η × steps before the first snapshot and between snapshots,
+    in relaxation times. The names with coordinate are for the runs on one coordinate: their law is that of a thin
+    slice, so κ ∝ 1/s and η ∝ s² there. What is compared elsewhere holds on every slice, so at any κ: η ∝ s alone.
 
     temperature, target: of the runs on one coordinate; they start with w near 0, where slices bend most, at a
     given kernel JJᵀ. lr: largest η at scale 1, replicas (fewer, down to fewest_replicas, where charges are
@@ -50,9 +50,8 @@ class Plan:
     """
 
     width: float = 0.2
-    coordinate_width: float = 0.1
-    stiffness: float = 0.3
-    scales: tuple[float, ...] = (1.0, 0.6, 0.4)
+    stiffness: float = 0.2
+    scales: tuple[float, ...] = (1.0, 0.6, 0.4, 0.25)
     burn: float = 4.0
     gap: float = 0.6
     snapshots: int = 20
@@ -63,8 +62,11 @@ class Plan:
     samples: int = 4
     deviation: float = 1.0
     noise: float = 0.5
-    coordinate_burn: float = 3.0
-    coordinate_gap: float = 0.7
+    coordinate_width: float = 0.1
+    coordinate_stiffness: float = 0.3
+    coordinate_scales: tuple[float, ...] = (1.0, 0.6, 0.4)
+    coordinate_burn: float = 5.0
+    coordinate_gap: float = 0.6
     coordinate_snapshots: int = 6
     coordinate_replicas: int = 5_000
     temperature: float = 0.5
@@ -74,11 +76,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Setting:
-    """What is trained: temperature, the time in which it relaxes, weight decay, how many numbers w has,
-    and times of the snapshots over that time."""
+    """What is trained: κ at scale 1 is the largest that a width and a step η (0: any) ask for; temperature, the time in
+    which it relaxes, weight decay, how many numbers w has, and times of the snapshots over that time. thins: κ ∝ 1/s.
+    """
 
     problem: Problem
     width: float
+    stiffness: float
+    lr: float
+    scales: tuple[float, ...]
+    thins: bool
     temperature: float
     relaxation: float
     decay: float
@@ -86,10 +93,14 @@ class _Setting:
     outputs: int
     times: tuple[float, ...]
 
-    def stiffness(self, plan: Plan, values: Tensor) -> float:
-        """κ at scale 1, for eigenvalues (m,) of ∇c ∇cᵀ: as tight as the width asks, and as the largest step allows."""
-        tight = self.temperature / (self.width * float(radius(values))) ** 2
-        return max(tight, plan.stiffness / (plan.lr * float(values.max()))) if self.decay else tight
+    def schedule(self, values: Tensor) -> list[tuple[float, float]]:
+        """κ and η of every run, for eigenvalues (m,) of ∇c ∇cᵀ: η κ times the largest falls with the scale."""
+        largest = float(values.max())
+        kappa = self.temperature / (self.width * float(radius(values))) ** 2
+        if self.lr:
+            kappa = max(kappa, self.stiffness / (self.lr * largest))
+        kappas = [kappa / scale if self.thins else kappa for scale in self.scales]
+        return [(kappa, self.stiffness * s / (kappa * largest)) for kappa, s in zip(kappas, self.scales, strict=True)]
 
 
 def run(
@@ -119,12 +130,10 @@ def run(
     start = setting.problem.initial
     assert isinstance(start, dict)
     geometry = SliceGeometry.at(functions.orbit_volume_charges, start)
-    stiffness = torch.linalg.eigvalsh((rows := geometry.gradients({k: v[None] for k, v in start.items()})[0]) @ rows.mT)
-    _require_time(setting, plan, stiffness)
+    values = torch.linalg.eigvalsh((rows := geometry.gradients({k: v[None] for k, v in start.items()})[0]) @ rows.mT)
+    _require_time(setting, values)
     runs = []
-    for number, scale in enumerate(plan.scales):
-        kappa = setting.stiffness(plan, stiffness) / scale
-        lr = plan.stiffness * scale / (kappa * float(stiffness.max()))
+    for number, (kappa, lr) in enumerate(setting.schedule(values)):
         unit = setting.relaxation / lr
         at = [round(time * unit) for time in setting.times]
         held = _Held(model, functions.orbit_volume_charges, start)
@@ -151,15 +160,12 @@ def run(
     )
 
 
-def _require_time(setting: _Setting, plan: Plan, values: Tensor) -> None:
+def _require_time(setting: _Setting, values: Tensor) -> None:
     if len(values) > MOST_CHARGES:
         raise CheckError(f"{len(values)} charges take too long to hold in thousands of runs: choose smaller sizes")
     if not float(radius(values)) > 0:
         raise CheckError("the charges' gradients depend on each other at the start: the slice is no manifold there")
-    steps = (
-        setting.times[-1] * setting.relaxation * setting.stiffness(plan, values) * float(values.max()) / plan.stiffness
-    )
-    needed = steps * sum(scale**-2 for scale in plan.scales)
+    needed = sum(setting.times[-1] * setting.relaxation / lr for _, lr in setting.schedule(values))
     if needed > MOST_STEPS:
         raise CheckError(f"so unlike charges take {needed:,.0f} steps to hold: choose other sizes")
 
@@ -181,6 +187,10 @@ def _coefficient(module: Any, functions: Any, plan: Plan, seed: int) -> _Setting
     return _Setting(
         problem,
         plan.coordinate_width,
+        plan.coordinate_stiffness,
+        0.0,
+        plan.coordinate_scales,
+        True,
         plan.temperature,
         1 / kernel(model, start),
         0.0,
@@ -203,7 +213,20 @@ def _network(model: Model, functions: Any, plan: Plan, seed: int) -> _Setting:
     charges = SliceGeometry.at(functions.orbit_volume_charges, start).charges
     enough = round(plan.replicas * len(numbers) / (2 * charges**2))
     replicas = min(plan.replicas, max(plan.fewest_replicas, enough))
-    return _Setting(replace(problem, initial=start), plan.width, temperature, 1.0, 1.0, replicas, outputs, times)
+    return _Setting(
+        replace(problem, initial=start),
+        plan.width,
+        plan.stiffness,
+        plan.lr,
+        plan.scales,
+        False,
+        temperature,
+        1.0,
+        1.0,
+        replicas,
+        outputs,
+        times,
+    )
 
 
 def _scaled_to_kernel(model: Model, point: Mapping[str, Tensor], wanted: float) -> dict[str, Tensor]:

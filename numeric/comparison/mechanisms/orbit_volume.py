@@ -1,4 +1,4 @@
-"""Check of the orbit volume: isotropic Langevin runs whose charges are held, in the limit of a thin slice."""
+"""Check of the orbit volume: isotropic Langevin runs whose charges are held, in the limit of small steps."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ MECHANISM = "orbit_volume"
 MOMENTS = LeadingOrder(z_threshold=3.0, largest_error=0.05)
 VIRIAL = LeadingOrder(z_threshold=3.0, largest_error=0.1)
 STEADY = 5.0  # standard errors between the first and the second half of the snapshots
-THIN = 0.4  # largest width of the thinnest slice, over the radius to which it bends
+THIN = 0.4  # largest width of the thinnest slice, over the radius to which it bends, for the law of w
+ALIKE = 1.5  # largest quotient of two runs' variances of the charges, for the virial
 POWER = 2.0  # a law without correction must differ by this many times what would refute
 GRID = 200
 
 CRITERION = (
-    "against 1/κ, the measured variance of the charges over the temperature, which the step follows: for one "
-    "coordinate 1 + (mean of w − predicted)/(predicted deviation) and variance over predicted; for others, "
-    "E[∇f·∇V] over E[Δf − ∇f·∇L/T], f = ½‖θ‖², with gradient and Laplacian of the slice; per-replica time averages "
-    f"first: {VIRIAL.criterion} ({MOMENTS.largest_error:g} for moments of w); inconclusive if the thinnest slice is "
-    f"wider than {THIN:g} of the radius to which it bends, if halves of the snapshots differ by more than {STEADY:g} "
+    "for one coordinate 1 + (mean of w − predicted)/(predicted deviation) and variance over predicted, against 1/κ, "
+    "the measured variance of the charges over the temperature, which the step follows; for others, against the step "
+    "at one κ, E[∇f·∇V] over E[Δf − ∇f·∇L/T], f = ½‖θ‖², with gradient and Laplacian of the slice; time averages "
+    f"per replica first: {VIRIAL.criterion} ({MOMENTS.largest_error:g} for moments of w); inconclusive if the slice of "
+    f"one coordinate is wider than {THIN:g} of the radius to which it bends, if for others the variances of the "
+    f"charges differ by a factor of {ALIKE:g}, if halves of the snapshots differ by more than {STEADY:g} "
     "standard errors, or if a law without correction could not have been told apart"
 )
 
@@ -52,10 +54,12 @@ class _Held(NamedTuple):
 def orbit_volume(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor] | None = None) -> Verdict:
     """The law on a slice of constant charges carries exp(−V), with respect to the slice's own volume.
 
-    Needs isotropic Langevin runs from one start, with κ‖c − c₀‖²/2 in the loss at three or more κ and steps that fall
-    with 1/κ, and the observables "point" and "gradient" (of the whole loss; what holds the charges is normal to the
-    slice and drops out). Graphs whose (w, c) are coordinates are compared with the law of w for the loss ½(w − y)²,
-    data = {"y": (1, 1)}; all others by one moment that the law fixes for any loss, the virial of the slice.
+    Needs isotropic Langevin runs from one start at three or more steps, with κ‖c − c₀‖²/2 in the loss, and the
+    observables "point" and "gradient" (of the whole loss; what holds the charges is normal to the slice and drops out).
+    Graphs whose (w, c) are coordinates are compared with the law of w for the loss ½(w − y)², data = {"y": (1, 1)},
+    with κ that grow as steps fall: the charges vary, and w with them. All others are compared by one moment that the
+    law fixes for any loss, the virial of the slice. It holds on the slice through every point, whatever the spread of
+    the charges, so κ stays and the error is a series in the step.
     """
     runs = sorted(runs, key=step_size, reverse=True)
     for run in runs:
@@ -72,14 +76,30 @@ def orbit_volume(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tensor
         "width": [run.width for run in held],
         "eta": [step_size(run) for run in runs],
     }
-    if held[-1].width > THIN:
-        reason = (
-            f"the thinnest slice is {held[-1].width:.2g} of the radius to which it bends wide: hold charges tighter"
-        )
+    is_curve = hasattr(functions, f"{MECHANISM}_slope") and geometry.charges == len(start) - 1
+    reason = _loose(held) if is_curve else _unlike(held)
+    if reason:
         return undecided(MECHANISM, CRITERION, reason, details, n)
-    if hasattr(functions, f"{MECHANISM}_slope") and geometry.charges == len(start) - 1:
+    if is_curve:
         return _law_of_w(functions, runs, held, data, details, n)
     return _virial(functions, held, geometry, details, n)
+
+
+def _loose(held: Sequence[_Held]) -> str:
+    """Why the thinnest slice is too wide for a law on it; empty where it is not."""
+    width = held[-1].width
+    return f"the thinnest slice is {width:.2g} of the radius to which it bends wide: hold charges tighter" * (
+        width > THIN
+    )
+
+
+def _unlike(held: Sequence[_Held]) -> str:
+    """Why runs do not differ by their steps alone; empty where they do."""
+    values = [run.inverse_stiffness for run in held]
+    factor = max(values) / min(values)
+    return f"the variance of the charges differs by a factor of {factor:.2g} between runs: take one κ" * (
+        factor > ALIKE
+    )
 
 
 def _held(run: Runs, geometry: SliceGeometry) -> _Held:
@@ -186,7 +206,7 @@ def _virial(functions: Any, held: Sequence[_Held], geometry: SliceGeometry, deta
     if weakest < 1 / VIRIAL.largest_error:
         reason = f"the measured virial is {weakest:.1f} standard errors from zero: use more replicas"
         return undecided(MECHANISM, CRITERION, reason, details, n)
-    verdict = VIRIAL.judge(MECHANISM, details["inverse_stiffness"], ratios, errors, n)
+    verdict = VIRIAL.judge(MECHANISM, details["eta"], ratios, errors, n)
     return combine({"virial": verdict}, CRITERION, details)
 
 

@@ -12,20 +12,21 @@ def orbit_volume(details: dict[str, Any], experiment: Experiment, functions: Any
     """Histograms of w for one coordinate, then moments against the variance of the charges."""
     if "ratios" not in details:
         return [], ""
+    thins = "samples" in details
     extrapolation = {
-        "eta": details["inverse_stiffness"],
+        "eta": details["inverse_stiffness" if thins else "eta"],
         "ratio": {name: [value for value, _ in pairs] for name, pairs in details["ratios"].items()},
         "error": {name: [error for _, error in pairs] for name, pairs in details["ratios"].items()},
-        "limit": "1/κ = 0",
-        "xlabel": "1/κ, variance of the charges over T",
-        "title": "Langevin runs with held charges, as the slice gets thin and the step small",
+        "limit": "1/κ = 0" if thins else "η = 0",
+        "xlabel": "1/κ, variance of the charges over T" if thins else "η",
+        "title": "Langevin runs with held charges, as the step gets small" + ", and the slice thin" * thins,
     }
     plots: list[Plot] = [("extrapolation", extrapolation)]
     caption = (
         "Langevin runs whose charges are held with stiffness κ against the derived law on slices of constant charges; "
-        "all ratios tend to one as the slice gets thin."
+        "all ratios tend to one as the step gets small" + (", and the slice thin." if thins else ".")
     )
-    if "samples" in details:
+    if thins:
         density = {
             "eta": details["eta"],
             "samples": details["samples"],
