@@ -206,7 +206,7 @@ def test_report_of_graphs_that_are_not_elementwise(
         "one for each index of (heads,)",
         "synthetic, d = 3, k = 4",
         "Where a verdict names synthetic data",
-        "the other mechanisms: 'softmax_classifier' is not elementwise",
+        "stationary_density, joint_stationary_density: 'softmax_classifier' is not elementwise",
         "def discrete_noether_charges",
         "def predictor(point: dict[str, Tensor], X: Tensor)",
     ):

@@ -33,13 +33,13 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def test_a_shortened_experiment_reports(
     published: ModuleType, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = published.Options(replicas=4, shorten=2_500, seed=3, folder=tmp_path)
+    options = published.Options(replicas=2, shorten=2_500, seed=3, folder=tmp_path)
     record = published.carry_out(importlib.import_module(name).experiment, name, options)
     assert json.loads((tmp_path / name / "report.json").read_text(encoding="utf-8")) == record
     assert all(Path(path).read_text(encoding="utf-8").startswith("<?xml") for path in record["figures"])
     assert record["cause"] in (published.NOISE, published.CONSERVATION, published.NEITHER)
     assert len(record["forecasts"]) >= 3 and "discrete_noether" in record["predictions"]
-    assert all(forecast["n"] == 4 for forecast in record["forecasts"].values())
+    assert all(forecast["n"] == 2 for forecast in record["forecasts"].values())
     assert f"Supported: {record['supported']}" in capsys.readouterr().out
 
 
