@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from numeric.comparison.slice_law import slice_law
 from numeric.errors import CheckError
 from numeric.experiments import Experiment
 from numeric.experiments import orbit_volume as experiment
+from numeric.reporting.mechanism_figures import mechanism_figures
 from numeric.training import Runs, train
 from symtheory import catalog
 
@@ -106,10 +108,11 @@ def matrices() -> tuple[Any, Experiment]:
     return derived, experiment.run(st.generate(graph), derived.load(), None, plan, seed=12)
 
 
-def test_the_virial_of_a_slice_of_matrices(matrices: tuple[Any, Experiment]) -> None:
+def test_the_virial_of_a_slice_of_matrices(matrices: tuple[Any, Experiment], tmp_path: Path) -> None:
     derived, done = matrices
     verdict = numeric.check(derived, done.runs, done.data)
     assert verdict.verdict == "confirmed" and set(verdict.details["parts"]) == {"virial"}
+    assert [path.exists() for path in mechanism_figures(verdict, done, derived.load(), tmp_path).figures] == [True]
     tighter = [
         replace(
             run,

@@ -51,7 +51,7 @@ def draw_convergence(data: Mapping[str, Any]) -> Figure:
     axes.plot(ends, reference, color=GREY, linestyle="--", linewidth=1, label=f"expected slope {slope:g}")
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(etas)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(data.get("xlabel", "step size η (dimensionless)"))
     axes.set_ylabel(data.get("ylabel", "deviation (dimensionless)"))

@@ -201,7 +201,10 @@ def _virial(functions: Any, held: Sequence[_Held], geometry: SliceGeometry, deta
         ratios.append(right.value / left.value)
         # Of the ratio where it is one, to first order; a prediction of nothing has no error of its own.
         errors.append(replica_mean((predicted - measured).mean(0) / left.value).standard_error)
-    details |= {"virial": sides, "ratios": {"predicted / measured virial": list(zip(ratios, errors, strict=True))}}
+    details |= {
+        "virial": sides,
+        "ratios": {"virial of the slice, predicted over measured": list(zip(ratios, errors, strict=True))},
+    }
     weakest = min(abs(value) / error for value, error, _ in sides)
     if weakest < 1 / VIRIAL.largest_error:
         reason = f"the measured virial is {weakest:.1f} standard errors from zero: use more replicas"
