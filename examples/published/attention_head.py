@@ -69,7 +69,6 @@ def experiment(options: Options) -> Outcome:
         replicas=options.replicas,
         seed=options.seed,
         initial=start,
-        backend=options.backend,
         observables={"norm": norms, "loss": numeric.observables.loss},
         record_every=max(steps // RECORDS, 1),
     )
