@@ -111,6 +111,9 @@ HELPERS = {
 
 def helpers_called(sources: Mapping[str, str]) -> dict[str, str]:
     """The private functions that some sources call, directly or through each other."""
-    called = {name: text for name, text in HELPERS.items() if any(f"{name}(" in source for source in sources.values())}
-    deeper = {name: text for name, text in HELPERS.items() if any(f"{name}(" in text for text in called.values())}
-    return {name: text for name, text in HELPERS.items() if name in called or name in deeper}
+    texts, called = list(sources.values()), set[str]()
+    while texts:
+        found = {name for name in HELPERS if any(f"{name}(" in text for text in texts)} - called
+        called |= found
+        texts = [HELPERS[name] for name in found]
+    return {name: text for name, text in HELPERS.items() if name in called}
