@@ -52,13 +52,19 @@ def block_length(program: Program, state: State) -> int:
         length //= 2
     return length
 
+THREADS = 1
+"""Of the loops that are compiled. A step has many small ones; a second thread is called for each, and a ReLU net then
+takes twenty times as long (benchmarks/bench_ensembles.py on two cores)."""
+
 
 def compiled_block(program: Program, state: State, length: int) -> Block:
     """A block through torch.compile, tried once on a copy of the state.
 
     Raises OptionError, with torch's reason, where the steps cannot be compiled, as without a C++ compiler.
     """
-    function: Steps = torch.compile(_own_code(_unrolled(program.step)), dynamic=False, fullgraph=True)
+    function: Steps = torch.compile(
+        _own_code(_unrolled(program.step)), dynamic=False, fullgraph=True, options={"cpp.threads": THREADS}
+    )
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about its own parts
