@@ -52,6 +52,7 @@ def block_length(program: Program, state: State) -> int:
         length //= 2
     return length
 
+
 THREADS = 1
 """Of the loops that are compiled. A step has many small ones; a second thread is called for each, and a ReLU net then
 takes twenty times as long (benchmarks/bench_ensembles.py on two cores)."""
