@@ -12,10 +12,9 @@ import math
 
 import torch
 from report import Options, Outcome, main, normal
-from sparse_recovery import forecasts_of
+from sparse_recovery import recover
 from torch import Tensor
 
-import numeric
 import symtheory as st
 
 MODES, NONZERO, SAMPLES, NOISE_OF_SAMPLES = 64, 3, 32, 0.1
@@ -40,33 +39,15 @@ def data_of(seed: int) -> tuple[dict[str, Tensor], Tensor]:
     return {"x": x, "y": x @ truth + normal(SAMPLES, seed=seed + 1, deviation=NOISE_OF_SAMPLES)}, truth
 
 
-def start(generator: torch.Generator) -> dict[str, Tensor]:
-    """One replica."""
-    return {name: START * torch.randn(MODES, generator=generator, dtype=torch.float64) for name in "pq"}
-
-
 def experiment(options: Options) -> Outcome:
     """Cosine modes of Aladrah et al.: the coefficients at the end of full-batch training."""
-    module = st.generate(P).load()
     data, truth = data_of(options.seed)
-    runs = numeric.train(
-        module,
-        numeric.losses.linear_regression,
-        data,
-        optimizer=numeric.GradientDescent(lr=LR),
-        steps=options.steps(STEPS),
-        replicas=options.replicas,
-        seed=options.seed,
-        initial=start,
-    )
-    end, begin = module.predictor(runs.final), module.predictor(runs.initial)
-    (charge,) = module.conserved(runs.initial).values()
-    misfit = (end @ data["x"].mT - data["y"]).square().mean(-1).sqrt()
-    error = (end - truth).abs().sum(-1) / truth.abs().sum()
+    found = recover(P, data, options, deviation=START, lr=LR, steps=STEPS)
+    error = (found.end - truth).abs().sum(-1) / truth.abs().sum()
     coefficients = {
         "reference": truth,
         "reference_label": "true coefficients",
-        "estimates": {"full-batch training of p ⊙ q, one replica": end[0]},
+        "estimates": {"full-batch training of p ⊙ q, one replica": found.end[0]},
         "title": "Cosine modes: deterministic training from a small start finds the sparse ones",
         "ylabel": "coefficient",
         "xlabel": "mode",
@@ -76,14 +57,14 @@ def experiment(options: Options) -> Outcome:
         setting=SETTING,
         parametrization=P,
         observable="relative ℓ1 distance of the coefficients at the end",
-        forecasts=forecasts_of(end, begin, charge, data["x"], P.predictions()["mirror"].load()),
+        forecasts=found.forecasts,
         notes=(
             "training is full-batch: there is no noise that could be the cause",
-            f"root mean square misfit of the samples {float(misfit.mean()):.3g}; "
+            f"root mean square misfit of the samples {float(found.misfit.mean()):.3g}; "
             f"relative ℓ1 error of the coefficients {float(error.mean()):.3g}",
         ),
         figures=(("coefficients", coefficients),),
-        measured={"misfit": float(misfit.mean()), "error": float(error.mean())},
+        measured={"misfit": float(found.misfit.mean()), "error": float(error.mean())},
     )
 
 

@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
 
 import torch
-from report import CONSERVATION, NEITHER, NOISE, Forecast
+from report import CONSERVATION, NEITHER, NOISE, Forecast, Options
 from torch import Tensor
 
 import numeric
+import symtheory as st
 from numeric.comparison.mechanisms.constrained_minimum import dual_newton, weighted_basis_pursuit
+from numeric.linear_readout import coordinate_model, has_readout, readout_matrix
 from numeric.row_space import row_space
 
 
-def forecasts_of(end: Tensor, start: Tensor, charge: Tensor, rows: Tensor, mirror: ModuleType) -> dict[str, Forecast]:
+@dataclass(frozen=True)
+class Recovery:
+    """Coefficients (R, d) at the end and at the start of full-batch training, and the forecasts of the end; misfit:
+    root mean square residual of each replica, (R,)."""
+
+    end: Tensor
+    misfit: Tensor
+    forecasts: dict[str, Forecast]
+
+
+def recover(
+    P: st.Parametrization, data: dict[str, Tensor], options: Options, *, deviation: float, lr: float, steps: int
+) -> Recovery:
+    """Train P from normal starts, and ask its mirror prediction where the coefficients before any readout end."""
+    module, mirror = st.generate(P).load(), P.predictions()["mirror"].load()
+
+    def start(generator: torch.Generator) -> dict[str, Tensor]:
+        return {
+            name: deviation * torch.randn(shape, generator=generator, dtype=torch.float64)
+            for name, shape in module.PARAMETERS.items()
+        }
+
+    runs = numeric.train(
+        module,
+        numeric.losses.linear_regression,
+        data,
+        optimizer=numeric.GradientDescent(lr=lr),
+        steps=options.steps(steps),
+        replicas=options.replicas,
+        seed=options.seed,
+        initial=start,
+        backend=options.backend,
+    )
+    coefficients = coordinate_model(module, mirror, "mirror").predictor
+    end, begin = coefficients(runs.final), coefficients(runs.initial)
+    rows = data["x"]
+    if has_readout(mirror, "mirror"):
+        rows = rows @ readout_matrix(mirror, "mirror", end.shape[-1], {})
+    misfit = (end @ rows.mT - data["y"]).square().mean(-1).sqrt()
+    return Recovery(end, misfit, forecasts_of(end, begin, mirror.mirror_scale(runs.initial), rows, mirror))
+
+
+def forecasts_of(end: Tensor, start: Tensor, scale: Tensor, rows: Tensor, mirror: ModuleType) -> dict[str, Forecast]:
     """Where the coefficients c (R, d) end, given what they fit, rows @ c with ``rows`` (n, d); misses are relative ℓ1
-    distances. charge: u² − v² of every coefficient at the start; mirror: the functions of the mirror prediction.
+    distances. scale: α of every coefficient at the start; mirror: the functions of the mirror prediction.
     """
-    scale = charge.abs().sqrt()  # the natural start of scale α has the charge α²
     flow = [_mirror_minimiser(*state, rows, mirror) for state in zip(end, start, scale, strict=True)]
     fitted = [row_space(rows, rows @ c) for c in end]
     sparse = [weighted_basis_pursuit(*both, torch.ones_like(end[0])) for both in fitted]
