@@ -32,6 +32,10 @@ class OptionError(NumericError):
     """An option is out of its range, contradicts another, or asks for a device that is not there."""
 
 
+class SharpnessError(NumericError):
+    """A loss, model or binding of which no sharpness can be measured: not finite, no mean over samples, not invariant."""
+
+
 class DivergedError(NumericError):
     """A loss stopped being finite. `runs` holds everything that was recorded before that step."""
 

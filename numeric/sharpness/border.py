@@ -1,0 +1,62 @@
+"""What a loss must be before its sharpness is measured: finite, deterministic, and a mean over samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from numeric.errors import SharpnessError
+from numeric.sharpness.batch import Batch
+from numeric.sharpness.objective import Objective
+
+# Rounding of two ways of summing one batch, in units of the dtype's epsilon: sums of a few thousand terms through a
+# few dozen layers stay far below; a sum in place of a mean is off by the number of samples.
+ROUNDING = 1e4
+
+
+def check_border(objective: Objective) -> None:
+    """Try the loss on the first batch.
+
+    Raises SharpnessError for a loss that is no scalar, not finite, differs between two evaluations (dropout), or is
+    not the mean over the samples of a batch (a sum; batch statistics).
+    """
+    batch = next(objective.batches())
+    with torch.no_grad():
+        whole = _loss(objective, batch)
+        if whole.ndim:
+            raise SharpnessError(f"the loss has shape {tuple(whole.shape)}: return its mean over the samples, a scalar")
+        if not bool(torch.isfinite(whole)):
+            raise SharpnessError(
+                f"the loss is {whole.item()} on the first batch: check the model's parameters and the data"
+            )
+        _check_same(whole, _loss(objective, batch), objective.dtype)
+        if batch.size > 1:
+            _check_mean(objective, batch, whole)
+
+
+def _check_same(first: Tensor, second: Tensor, dtype: torch.dtype) -> None:
+    if not _agree(first, second, dtype):
+        raise SharpnessError(
+            f"two evaluations of one batch give {first.item():.6g} and {second.item():.6g}: "
+            "call model.eval() (dropout), or fix the loss's random numbers"
+        )
+
+
+def _check_mean(objective: Objective, batch: Batch, whole: Tensor) -> None:
+    half = batch.size // 2
+    parts = (batch.select(slice(0, half)), batch.select(slice(half, None)))
+    mean = torch.stack([_loss(objective, part) * part.size for part in parts]).sum() / batch.size
+    if not _agree(whole, mean, objective.dtype):
+        raise SharpnessError(
+            f"the loss of a batch is {whole.item():.6g}, the mean of its two halves {mean.item():.6g}: it is not a mean "
+            "over samples; use reduction='mean', and model.eval() where the model normalizes over the batch"
+        )
+
+
+def _loss(objective: Objective, batch: Batch) -> Tensor:
+    return objective.loss(objective.output(objective.parameters, batch), batch.target)
+
+
+def _agree(left: Tensor, right: Tensor, dtype: torch.dtype) -> bool:
+    scale = max(abs(left.item()), abs(right.item()), torch.finfo(dtype).tiny)
+    return abs(left.item() - right.item()) <= ROUNDING * torch.finfo(dtype).eps * scale

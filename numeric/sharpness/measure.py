@@ -1,0 +1,87 @@
+"""The one interface of all sharpness measures, and how one of them is carried out with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from numeric.sharpness.border import check_border
+from numeric.sharpness.cost import Cost
+from numeric.sharpness.objective import Objective
+from numeric.sharpness.parameters import Point
+from numeric.sharpness.value import Value
+
+
+class Measure(Protocol):
+    """A sharpness measure: a small frozen dataclass of its options, called on an objective.
+
+    name: as the field names it, also the word on the command line. `__call__` reads the point from
+    `objective.parameters`, goes through `objective.batches()` with memory bounded by one batch, draws from `generator`
+    alone, and leaves the model untouched.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, objective: Objective, generator: torch.Generator) -> Value: ...
+
+
+Move = Callable[[Point], Point]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measure's value at a model, with the evidence.
+
+    cost: forward+backward passes over the data (dimensionless). change_along_orbit: |v(gθ)/v(θ) − 1| for a symmetry g
+    that leaves the function as it is (dimensionless), None where no blocks are bound. invariant: whether that change
+    stays within `tolerance`, what rounding and the spread of the estimate explain; None where it was not measured.
+    """
+
+    name: str
+    value: float
+    standard_error: float | None
+    cost: float
+    change_along_orbit: float | None = None
+    tolerance: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def invariant(self) -> bool | None:
+        if self.change_along_orbit is None or self.tolerance is None:
+            return None
+        return self.change_along_orbit <= self.tolerance
+
+
+# What counts as no change along an orbit: 1 %, the size at which the ranking of models in the literature is read.
+ORBIT_TOLERANCE = 0.01
+
+
+def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | None = None) -> Measurement:
+    """Carry out a measure and, given a symmetry of the model's function, measure how far it moves along the orbit.
+
+    move: θ -> gθ, a function-preserving map of the parameters (bound blocks give one). Both evaluations draw the same
+    random numbers. seed: of the probes and starting points.
+    Raises SharpnessError for a loss that is not finite, not deterministic or no mean over samples.
+    """
+    check_border(objective)
+    samples = sum(batch.size for batch in objective.batches())
+    counted = Objective(objective.model, objective.loss, objective.data, objective.parameters, Cost())
+    found = measure(counted, _generator(seed, counted))
+    cost = counted.cost.units(samples)
+    change = tolerance = None
+    if move is not None:
+        moved = measure(objective.at(move(objective.parameters)), _generator(seed, counted))
+        change = abs(moved.value - found.value) / max(abs(found.value), torch.finfo(objective.dtype).tiny)
+        tolerance = ORBIT_TOLERANCE
+    return Measurement(
+        measure.name, found.value, found.standard_error, cost, change, tolerance, found.details, found.notes
+    )
+
+
+def _generator(seed: int, objective: Objective) -> torch.Generator:
+    return torch.Generator(objective.device).manual_seed(seed)

@@ -1,0 +1,38 @@
+"""What a measure found: a number, how sure it is, and what else a reader needs in order to trust it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of one measure at one point.
+
+    value carries the unit of the loss (curvatures: per squared unit of the parameters; ratios: dimensionless, as each
+    measure says). standard_error: over batches or random probes, None where there is one batch and nothing random.
+    details: further numbers by name (JSON values); notes: what had to be done differently, one sentence each.
+    """
+
+    value: float
+    standard_error: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def over_batches(values: Sequence[float], sizes: Sequence[int]) -> tuple[float, float | None]:
+    """Mean over batches weighted by their sizes, and its standard error; None with fewer than two batches.
+
+    The batches are taken as independent draws. With weights w_B = n_B/n the error is
+    √(Σ w_B² (v_B − v̄)² · K/(K−1)), for K batches of equal size the usual s/√K.
+    """
+    total = sum(sizes)
+    weights = [size / total for size in sizes]
+    mean = math.fsum(weight * value for weight, value in zip(weights, values, strict=True))
+    if len(values) < 2:
+        return mean, None
+    spread = math.fsum((weight * (value - mean)) ** 2 for weight, value in zip(weights, values, strict=True))
+    return mean, math.sqrt(spread * len(values) / (len(values) - 1))
