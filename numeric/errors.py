@@ -33,7 +33,7 @@ class OptionError(NumericError):
 
 
 class SharpnessError(NumericError):
-    """A loss, model or binding of which no sharpness can be measured: not finite, no mean over samples, not invariant."""
+    """A loss, model or binding of which no sharpness can be measured: not finite, not a mean, not invariant."""
 
 
 class DivergedError(NumericError):

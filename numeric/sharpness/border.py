@@ -48,8 +48,8 @@ def _check_mean(objective: Objective, batch: Batch, whole: Tensor) -> None:
     mean = torch.stack([_loss(objective, part) * part.size for part in parts]).sum() / batch.size
     if not _agree(whole, mean, objective.dtype):
         raise SharpnessError(
-            f"the loss of a batch is {whole.item():.6g}, the mean of its two halves {mean.item():.6g}: it is not a mean "
-            "over samples; use reduction='mean', and model.eval() where the model normalizes over the batch"
+            f"the loss of a batch is {whole.item():.6g}, the mean of its two halves {mean.item():.6g}: it is not a "
+            "mean over samples; use reduction='mean', and model.eval() where the model normalizes over the batch"
         )
 
 
