@@ -1,0 +1,85 @@
+"""The stationary law of the oscillation at the edge: a particle whose friction is steered by its own energy.
+
+With time t = ηk and z = (−1)ᵏx, the normal form tends for η → 0 at fixed ησ_u² to dz = yz dt + √(ησ_u²) dW,
+dy = (α − βz²/2) dt: the equations of a Nosé–Hoover thermostat without a potential, with y the negative friction. Its
+stationary law is normal. Derived here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import sympy as sp
+
+from symtheory.predictions.normal_form import NOISE, X, Y, normal_form
+from symtheory.predictions.symbols import ETA
+
+_HEAT = sp.Symbol("D", positive=True)
+"""D = ησ_u², fixed in the limit."""
+
+
+@dataclass(frozen=True)
+class StationaryLaw:
+    """x and y independent and normal: their variances, and the mean of y; that of x is zero."""
+
+    x_variance: sp.Expr
+    y_mean: sp.Expr
+    y_variance: sp.Expr
+
+    def mean(self, polynomial: sp.Expr) -> sp.Expr:
+        """The mean of a polynomial in x and y."""
+        total = sp.Integer(0)
+        for (i, j), coefficient in sp.Poly(sp.expand(polynomial), X, Y).terms():
+            total += (
+                coefficient
+                * _normal_moment(i, sp.Integer(0), self.x_variance)
+                * _normal_moment(j, self.y_mean, self.y_variance)
+            )
+        return sp.expand(total)
+
+    @property
+    def log_density(self) -> sp.Expr:
+        """log p(x, y) with respect to dx dy, up to a constant."""
+        return -(X**2) / (2 * self.x_variance) - (Y - self.y_mean) ** 2 / (2 * self.y_variance)
+
+
+def limiting_drift_and_heat() -> tuple[dict[sp.Symbol, sp.Expr], sp.Expr]:
+    """Drift of z and y and the diffusion of z, per unit of time, as η → 0 at fixed ησ_u²."""
+    step = normal_form()
+    in_limit = {NOISE: sp.sqrt(_HEAT / ETA)}
+
+    def rate(change: sp.Expr) -> sp.Expr:
+        return sp.expand(sp.expand(change).subs(in_limit) / ETA).subs(ETA, 0)
+
+    # The sign that x takes at every step is z's: the change of z is that of −x' over x.
+    drift = {X: rate(-step.mean_after(X) - X), Y: rate(step.mean_change(Y))}
+    heat = rate(step.mean_after(X**2) - step.mean_after(X) ** 2)
+    return drift, heat
+
+
+@cache
+def stationary_law() -> StationaryLaw:
+    """The normal law p that solves −div(drift p) + ½D ∂²p/∂z² = 0, its three moments solved for.
+
+    The equation over p is a polynomial in z and y, all of whose coefficients vanish.
+    """
+    drift, heat = limiting_drift_and_heat()
+    x_variance, y_variance = sp.symbols("v_x v_y", positive=True)
+    y_mean = sp.Symbol("m_y", real=True)
+    log_density = StationaryLaw(x_variance, y_mean, y_variance).log_density
+    slope = {symbol: sp.diff(log_density, symbol) for symbol in (X, Y)}
+    flux = sp.Add(*(sp.diff(drift[symbol], symbol) + drift[symbol] * slope[symbol] for symbol in (X, Y)))
+    spread = heat / 2 * (sp.diff(log_density, X, 2) + slope[X] ** 2)
+    conditions = sp.Poly(sp.expand(spread - flux), X, Y).coeffs()
+    (found,) = sp.solve(conditions, [x_variance, y_mean, y_variance], dict=True)
+    moments = (found[symbol].subs(_HEAT, ETA * NOISE**2) for symbol in (x_variance, y_mean, y_variance))
+    return StationaryLaw(*moments)
+
+
+def _normal_moment(power: int, mean: sp.Expr, variance: sp.Expr) -> sp.Expr:
+    """E vⁿ for v normal."""
+    even = range(0, power + 1, 2)
+    return sp.Add(
+        *(sp.binomial(power, k) * mean ** (power - k) * variance ** (k // 2) * sp.factorial2(k - 1) for k in even)
+    )

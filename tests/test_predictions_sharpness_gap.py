@@ -1,0 +1,159 @@
+"""The sharpness gap: its derivation against simulation of a loss and of the normal form, and by independent algebra."""
+
+from __future__ import annotations
+
+import pytest
+import sympy as sp
+import torch
+from torch import Tensor
+
+import symtheory as st
+from symtheory.errors import DerivationError
+from symtheory.predictions import sharpness_gap
+from symtheory.predictions.edge_gap import GAP, corrected_gap, exact_gap, leading_gap, matrix_gap_relation
+from symtheory.predictions.normal_form import NOISE, SHARPENING, STABILIZATION, X, Y, normal_form
+from symtheory.predictions.stochastic_map import MEAN, StochasticMap
+from symtheory.predictions.symbols import ETA
+from symtheory.predictions.thermostat import limiting_drift_and_heat, stationary_law
+
+SEED = 90210
+
+
+def functions() -> object:
+    u, v = st.param("u", 3), st.param("v", 3)
+    product = st.Parametrization(u * v, name="product")
+    return sharpness_gap.derive(product.subject).load()
+
+
+def test_a_step_of_gradient_descent_on_a_generic_loss_is_the_normal_form_after_two_steps() -> None:
+    """Coefficients of order one everywhere: the two-step changes agree up to the next order in ε."""
+    eta, beta, alpha = 0.3, 2.0, 1.5
+    root = beta**0.5
+
+    def two_steps(epsilon: float) -> tuple[Tensor, Tensor]:
+        def loss(x: Tensor, s: Tensor) -> Tensor:
+            return (
+                x**2 / eta - alpha * epsilon**2 / root * s + root * x**2 * s / 2 + 0.7 * x**3 + 0.4 * x * s**2
+                + 0.5 * epsilon**2 * s**2 + 0.3 * epsilon * s**3 + 0.2 * x**4 + 0.6 * x**2 * s**2 + 0.8 * x * s**3
+            )  # fmt: skip
+
+        # Averaged over both phases of the oscillation, what changes its sign at every step drops out.
+        changes = []
+        for sign in (1.0, -1.0):
+            x = torch.tensor(sign * 0.8 * epsilon, dtype=torch.float64)
+            s = torch.tensor(0.5 * epsilon / root, dtype=torch.float64)
+            start = torch.stack([sign * x, root * s])
+            for _ in range(2):
+                x.requires_grad_(), s.requires_grad_()
+                slope = torch.autograd.grad(loss(x, s), (x, s))
+                x, s = (x - eta * slope[0]).detach(), (s - eta * slope[1]).detach()
+            changes.append((torch.stack([sign * x, root * s]) - start) / epsilon**2)
+        wanted = torch.tensor([2 * eta * 0.5 * 0.8, 2 * eta * (alpha - beta * 0.8**2 / 2)], dtype=torch.float64)
+        return torch.stack(changes).mean(0), wanted
+
+    errors = []
+    for epsilon in (1e-2, 1e-3):
+        found, wanted = two_steps(epsilon)
+        errors.append(float((found - wanted).abs().max()))
+    assert errors[0] < 0.1
+    assert errors[1] < errors[0] / 8
+
+
+def test_statements() -> None:
+    alpha, beta, sigma, eta = SHARPENING, STABILIZATION, NOISE, ETA
+    assert sp.simplify(leading_gap() - eta * beta * sigma**2 / (4 * alpha)) == 0
+    ratio = sp.expand(corrected_gap() / leading_gap())
+    assert ratio == sp.expand(1 + 6 * alpha**2 / (beta * sigma**2) + eta**2 * beta * sigma**2 / (8 * alpha))
+    assert sharpness_gap.stationary_oscillation() == 2 * alpha / beta
+    assert sp.simplify(sharpness_gap.gap_with_momentum().subs(sharpness_gap.MOMENTUM, 0) - leading_gap()) == 0
+    assert "Gamma" in str(matrix_gap_relation())
+
+
+def test_the_limiting_law_solves_its_fokker_planck_equation() -> None:
+    drift, heat = limiting_drift_and_heat()
+    density = sp.exp(stationary_law().log_density).subs(NOISE, sp.sqrt(heat / ETA))
+    residual = sp.diff(heat / 2 * density, X, 2) - sum(sp.diff(drift[s] * density, s) for s in (X, Y))
+    assert sp.simplify(residual / density) == 0
+    wrong = sp.exp(stationary_law().log_density - Y**2).subs(NOISE, sp.sqrt(heat / ETA))
+    assert (
+        sp.simplify((sp.diff(heat / 2 * wrong, X, 2) - sum(sp.diff(drift[s] * wrong, s) for s in (X, Y))) / wrong) != 0
+    )
+
+
+def simulate(sigma: float, *, replicas: int, steps: int) -> dict[str, Tensor]:
+    """Stationary means of the normal form over replicas, each a time average: alpha = 1, beta = 4, eta = 0.02."""
+    generator = torch.Generator().manual_seed(SEED)
+    step = functions().sharpness_gap_step  # type: ignore[attr-defined]
+    alpha, beta = (torch.tensor(v, dtype=torch.float64) for v in (1.0, 4.0))
+    noise = torch.tensor(sigma**2, dtype=torch.float64)
+    x = torch.randn(replicas, generator=generator, dtype=torch.float64) * 0.5**0.5
+    y = -0.02 * sigma**2 + torch.randn(replicas, generator=generator, dtype=torch.float64)
+    sums = {name: torch.zeros(replicas, dtype=torch.float64) for name in ("y", "x2", "x4", "x2y2")}
+    for k in range(steps):
+        xi = torch.randn(replicas, generator=generator, dtype=torch.float64)
+        after = step(x, y, xi, alpha, beta, noise, 0.02)
+        x, y = after["x"], after["y"]
+        if k >= steps // 4:
+            for name, value in (("y", y), ("x2", x * x), ("x4", x**4), ("x2y2", x * x * y * y)):
+                sums[name] += value
+    return {name: total / (steps - steps // 4) for name, total in sums.items()}
+
+
+@pytest.mark.parametrize("sigma", [2.0, 4.0, 8.0])
+def test_the_gap_of_the_normal_form(sigma: float) -> None:
+    """Measured against all three statements: n = 400 replicas, 6,000 steps, |z| < 4 beside the next order's size."""
+    found = simulate(sigma, replicas=400, steps=6000)
+    made = functions()
+    numbers = (torch.tensor(1.0), torch.tensor(4.0), torch.tensor(sigma**2))
+    gap = -found["y"]
+    error = float(gap.std() / gap.numel() ** 0.5)
+    leading = float(made.sharpness_gap(*numbers, 0.02, 0.0))  # type: ignore[attr-defined]
+    corrected = float(made.sharpness_gap_corrected(*numbers, 0.02))  # type: ignore[attr-defined]
+    spread = found["x4"].mean() - found["x2"].mean() ** 2
+    identity = float(made.sharpness_gap_identity(*numbers, spread, found["x2y2"].mean(), 0.02))  # type: ignore[attr-defined]
+    beyond = corrected * (corrected / leading - 1) ** 2
+    assert abs(float(gap.mean()) - identity) < 4 * error
+    assert abs(float(gap.mean()) - corrected) < 4 * error + beyond
+    assert abs(float(gap.mean()) - 2 * corrected) > 4 * error + beyond
+    assert abs(float(gap.mean()) - leading) > 4 * error or sigma == 8.0
+
+
+def test_identity_needs_every_term() -> None:
+    step = normal_form()
+    assert step.stationarity(Y) == sp.expand(ETA * SHARPENING - ETA * STABILIZATION * MEAN(X**2) / 2)
+    assert exact_gap().free_symbols >= {sharpness_gap.MIXED, sharpness_gap.SPREAD}
+    assert GAP not in exact_gap().free_symbols
+
+
+def test_a_stochastic_map_has_the_moments_of_its_noise() -> None:
+    a, xi = sp.symbols("a xi", real=True)
+    autoregression = StochasticMap({a: a / 2 + xi}, (xi,))
+    assert sp.solve(autoregression.stationarity(a**2), MEAN(a**2)) == [sp.Rational(4, 3)]
+    second = sp.Rational(4, 3)
+    fourth = sp.solve(autoregression.stationarity(a**4).subs(MEAN(a**2), second), MEAN(a**4))
+    assert fourth == [3 * second**2]
+    assert autoregression.reflected_fixed_points(a) == [{a: 0}]
+
+
+def test_several_directions_reduce_to_one_and_solve_their_equations() -> None:
+    made = functions()
+    generator = torch.Generator().manual_seed(SEED)
+    gradients = torch.randn(3, 3, 7, generator=generator, dtype=torch.float64)
+    gradients = gradients + gradients.transpose(0, 1)
+    beta = torch.einsum("ijd,kld->ijkl", gradients, gradients)
+    root = torch.randn(3, 3, generator=generator, dtype=torch.float64)
+    wanted = root @ root.mT
+    alpha = torch.einsum("ijkl,kl->ij", beta, wanted) / 2
+    found = made.sharpness_gap_amplitudes(alpha, beta)  # type: ignore[attr-defined]
+    assert torch.allclose(found, wanted, rtol=1e-8)
+    gap = made.sharpness_gap_matrix(wanted, torch.eye(3, dtype=torch.float64), 0.1)  # type: ignore[attr-defined]
+    assert torch.allclose(gap @ wanted + wanted @ gap, 0.1 * torch.eye(3, dtype=torch.float64))
+    one = made.sharpness_gap_amplitudes(torch.ones(1, 1), torch.full((1, 1, 1, 1), 4.0))  # type: ignore[attr-defined]
+    assert torch.allclose(one, torch.tensor([[0.5]]))
+
+
+def test_one_parameter_has_no_gap() -> None:
+    w = st.param("w")
+    single = st.Parametrization(w**2, name="single")
+    with pytest.raises(DerivationError, match="one parameter"):
+        sharpness_gap.derive(single.subject)
