@@ -18,6 +18,8 @@ from numeric.sharpness.parameters import Point
 
 # Samples on which differentiability is tried: kernels are chosen by shapes, masks and dtypes, not by the batch size.
 PROBED = 2
+# The graph node that torch puts in the place of a derivative that does not exist.
+SEVERED = "torch::autograd::Error"
 
 
 class Kernels(Enum):
@@ -129,4 +131,22 @@ def _failure(objective: Objective, batch: Batch) -> str | None:
         second_derivative(leaves, gradient, gradient, retain=False)
     except (RuntimeError, NotImplementedError) as error:
         return next(iter(str(error).splitlines()), type(error).__name__)
-    return None
+    return "one of its operations is marked once_differentiable" if _has_severed_node(gradient) else None
+
+
+def _has_severed_node(gradient: Point) -> bool:
+    """Whether the gradient's graph holds a node that only raises.
+
+    torch leaves such a node behind for an operation without a second derivative, and never visits it when derivatives
+    with respect to named leaves are asked for: the product would come out wrong and without a word.
+    """
+    stack = [leaf.grad_fn for leaf in gradient.values() if leaf.grad_fn is not None]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if node.name() == SEVERED:
+            return True
+        following = [parent for parent, _ in node.next_functions if parent is not None and parent not in seen]
+        seen.update(following)
+        stack.extend(following)
+    return False
