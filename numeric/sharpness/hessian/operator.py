@@ -47,13 +47,16 @@ class HessianOperator:
 
         Raises SharpnessError where the result is not finite.
         """
-        total, samples = torch.zeros_like(block), 0
+        total, samples = None, 0
         for products, size in self.by_batch(block):
-            total += products * size
-            samples += size
-        if not bool(torch.isfinite(total).all()):
+            if self._alone:
+                total = products
+            else:
+                total = products * size if total is None else total.add_(products, alpha=size)
+            samples += 1 if self._alone else size
+        if total is None or not bool(torch.isfinite(total.sum())):
             raise SharpnessError("a product with the Hessian is not finite: check the parameters, or use float64")
-        return total / samples
+        return total if self._alone else total.div_(samples)
 
     def by_batch(self, block: Tensor) -> Iterator[tuple[Tensor, int]]:
         """(H_B times each row of `block` (m, D), the number of samples of B), one batch B after another."""
@@ -63,7 +66,7 @@ class HessianOperator:
 
     def gradient(self) -> Tensor:
         """∇L(θ) over all samples, flat (D,); free of charge where one batch's graph is kept."""
-        total, samples = torch.zeros(0), 0
+        total, samples = torch.zeros(()), 0
         with self.how.active():
             for batch in self.objective.batches():
                 if self.how.exact and self._alone:
@@ -90,12 +93,13 @@ class HessianOperator:
             return torch.stack([flatten(self._difference(batch, self.point(row))) for row in block])
         leaves, gradient = self._graph(batch)
         last = len(block) - 1
-        rows = []
+        result = torch.empty_like(block)
         for index, row in enumerate(block):
             keep = self._alone or index < last
-            rows.append(flatten(second_derivative(leaves, gradient, self.point(row), retain=keep)))
+            products = second_derivative(leaves, gradient, self.point(row), retain=keep)
+            torch.cat([leaf.reshape(-1) for leaf in products.values()], out=result[index])
             self.objective.cost.add(HESSIAN_PRODUCT, batch.size)
-        return torch.stack(rows)
+        return result
 
     def _graph(self, batch: Batch) -> tuple[Point, Point]:
         if self._kept is None:
