@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import torch
 from rich.console import Console
@@ -30,7 +31,6 @@ from torch.nn.functional import cross_entropy
 from numeric.sharpness import Objective
 from numeric.sharpness.hessian.eigenvalues import TopEigenvalues, lambda_max
 from numeric.sharpness.hessian.operator import HessianOperator
-from numeric.sharpness.second_order import math_attention
 
 TOLERANCE, BATCH = 1e-3, 256
 OURS = "numeric.sharpness.lambda_max"
@@ -56,7 +56,7 @@ class DigitTransformer(nn.Module):
 def perceptron() -> nn.Module:
     """64-672-1024-256-10, 998 thousand parameters."""
     widths = (64, 672, 1024, 256, 10)
-    layers = [part for a, b in zip(widths, widths[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
@@ -127,8 +127,6 @@ def measure(pairs: int, chosen: str | None) -> list[Row]:
 def timed(case: str, name: str, method: Callable[..., tuple[float, int]], unit: Callable[[], float], pairs: int) -> Row:
     """The method over the unit around it, `pairs` times."""
     ratios, products, value = [], [], 0.0
-    with math_attention():
-        pass
     for seed in range(pairs + 1):
         before = [unit() for _ in range(5)]
         begin = time.perf_counter()

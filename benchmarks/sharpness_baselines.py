@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from numeric.sharpness.second_order import math_attention
+
 HAVE_CURVLINOPS = importlib.util.find_spec("curvlinops") is not None
 
 
 def power_iteration(model: nn.Module, x: Tensor, y: Tensor, *, tolerance: float, seed: int) -> tuple[float, int]:
     """(λ, products): products on a retained graph until the Rayleigh quotient changes by less than the tolerance."""
     parameters = list(model.parameters())
-    gradient = torch.autograd.grad(cross_entropy(model(x), y), parameters, create_graph=True)
+    with math_attention():
+        gradient = torch.autograd.grad(cross_entropy(model(x), y), parameters, create_graph=True)
     generator = torch.Generator().manual_seed(seed)
     vector = [torch.randn(leaf.shape, generator=generator) for leaf in parameters]
     value = float("inf")
@@ -49,7 +52,8 @@ def curvlinops_eigsh(model: nn.Module, x: Tensor, y: Tensor, *, tolerance: float
 
     counted = LinearOperator(dense.shape, matvec=product, dtype=np.float32)
     start = np.random.default_rng(seed).standard_normal(dense.shape[0]).astype(np.float32)
-    return float(eigsh(counted, k=1, which="LA", tol=tolerance, v0=start)[0][0]), count
+    with math_attention():
+        return float(eigsh(counted, k=1, which="LA", tol=tolerance, v0=start)[0][0]), count
 
 
 BASELINES: dict[str, Callable[..., tuple[float, int]]] = {"power iteration, retained graph": power_iteration}

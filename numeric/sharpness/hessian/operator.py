@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import torch
@@ -47,34 +47,27 @@ class HessianOperator:
 
         Raises SharpnessError where the result is not finite.
         """
-        total, samples = None, 0
-        for products, size in self.by_batch(block):
-            if self._alone:
-                total = products
-            else:
-                total = products * size if total is None else total.add_(products, alpha=size)
-            samples += 1 if self._alone else size
-        if total is None or not bool(torch.isfinite(total.sum())):
+        total = mean_over_samples(self.by_batch(block))
+        if not bool(torch.isfinite(total.sum())):
             raise SharpnessError("a product with the Hessian is not finite: check the parameters, or use float64")
-        return total if self._alone else total.div_(samples)
+        return total
 
     def by_batch(self, block: Tensor) -> Iterator[tuple[Tensor, int]]:
         """(H_B times each row of `block` (m, D), the number of samples of B), one batch B after another."""
-        with self.how.active():
-            for batch in self.objective.batches():
-                yield self._of_batch(batch, block), batch.size
+        for batch in self.objective.batches():
+            with self.how.active():
+                products = self._of_batch(batch, block)
+            yield products, batch.size
 
     def gradient(self) -> Tensor:
         """∇L(θ) over all samples, flat (D,); free of charge where one batch's graph is kept."""
-        total, samples = torch.zeros(()), 0
         with self.how.active():
-            for batch in self.objective.batches():
-                if self.how.exact and self._alone:
-                    return flatten(self._graph(batch)[1]).detach()
-                part = flatten(self.objective.gradient(self.objective.parameters, batch)[1]) * batch.size
-                total = total + part if samples else part
-                samples += batch.size
-        return total / samples
+            if self.how.exact and self._alone:
+                return flatten(self._graph(next(self.objective.batches()))[1]).detach()
+            return mean_over_samples(
+                (flatten(self.objective.gradient(self.objective.parameters, batch)[1]), batch.size)
+                for batch in self.objective.batches()
+            )
 
     def curvature(self, direction: Tensor) -> tuple[float, float | None]:
         """uᵀHu for the flat direction u (D,), and its standard error over the batches (None with one)."""
@@ -120,3 +113,14 @@ class HessianOperator:
             self.objective.gradient(add(theta, direction, sign * epsilon), batch)[1] for sign in (1.0, -1.0)
         )
         return scaled(add(ahead, behind, -1.0), 0.5 / epsilon)
+
+
+def mean_over_samples(parts: Iterable[tuple[Tensor, int]]) -> Tensor:
+    """The mean of tensors over batches, each weighted by its number of samples; at most two are held at a time."""
+    parts = iter(parts)
+    total, samples = next(parts)
+    first = samples
+    for count, (part, size) in enumerate(parts):
+        total = (total * first if count == 0 else total).add_(part, alpha=size)
+        samples += size
+    return total if samples == first else total / samples
