@@ -69,6 +69,19 @@ class HessianOperator:
                 for batch in self.objective.batches()
             )
 
+    def along_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(∇L_B, H_B ∇L_B) of any batch, flat (D,) each; costs three units of it."""
+        parameters = self.objective.parameters
+        with self.how.active():
+            if not self.how.exact:
+                slope = self.objective.gradient(parameters, batch)[1]
+                return flatten(slope), flatten(self._difference(batch, slope))
+            _, leaves, graph = gradient_graph(self.objective, parameters, batch)
+            slope = {name: leaf.detach() for name, leaf in graph.items()}
+            product = second_derivative(leaves, graph, slope, retain=False)
+        self.objective.cost.add(HESSIAN_PRODUCT, batch.size)
+        return flatten(slope), flatten(product)
+
     def curvature(self, direction: Tensor) -> tuple[float, float | None]:
         """uᵀHu for the flat direction u (D,), and its standard error over the batches (None with one)."""
         values, sizes = [], []
@@ -116,11 +129,10 @@ class HessianOperator:
 
 
 def mean_over_samples(parts: Iterable[tuple[Tensor, int]]) -> Tensor:
-    """The mean of tensors over batches, each weighted by its number of samples; at most two are held at a time."""
+    """The mean of tensors over batches, each weighted by its number of samples, one batch at a time."""
     parts = iter(parts)
-    total, samples = next(parts)
-    first = samples
-    for count, (part, size) in enumerate(parts):
-        total = (total * first if count == 0 else total).add_(part, alpha=size)
+    mean, samples = next(parts)
+    for part, size in parts:
         samples += size
-    return total if samples == first else total / samples
+        mean = torch.lerp(mean, part, size / samples)
+    return mean
