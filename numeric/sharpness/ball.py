@@ -32,7 +32,7 @@ class Ball(Protocol):
         ...
 
     def project(self, xi: Point) -> Point:
-        """The nearest tangent of the ball, in the ball's own norm (l2: shrunk, linf: clamped); horizontal on a quotient."""
+        """The nearest tangent in the ball, in its own norm: l2 shrunk, linf clamped; horizontal on a quotient."""
         ...
 
     def length(self, xi: Point) -> Tensor:
