@@ -13,8 +13,8 @@ from numeric.sharpness.parameters import Point
 class Ball(Protocol):
     """The tangents xi at a point with length at most `radius`, in some norm, and where each of them leads.
 
-    Tangents are dictionaries with the point's names and shapes, in the parameters' own units. Every method returns new
-    tensors and changes none; results must not require gradients unless their input does.
+    Tangents are dictionaries with the point's names and shapes, in coordinates that the ball chooses (the parameters'
+    own, or units of their sizes): only `displace` knows what they mean. Methods return new tensors and change none.
     """
 
     @property
@@ -27,7 +27,7 @@ class Ball(Protocol):
     def steepest(self, covector: Point) -> Point:
         """The tangent of length `radius` at which the linear function xi -> <covector, xi> is largest; zero for zero.
 
-        l2 norms: radius·♯(g)/|g|_*, the covector raised with the metric. linf norms: radius·sign(g) times the weights.
+        l2 norms: radius·♯(g)/|g|_*, the covector raised with the metric. linf norms: radius·sign(g).
         """
         ...
 
@@ -44,8 +44,8 @@ class Ball(Protocol):
         ...
 
     def noise(self, generator: torch.Generator) -> Point:
-        """A random tangent as averages use it: l2: normal with standard deviation `radius` along every unit vector.
+        """A random tangent as averages use it: l2: normal, with standard deviation `radius` along every unit vector.
 
-        linf: uniform in the box. A normal draw is longer than `radius`, by about the square root of the dimension.
+        Such a draw is longer than `radius`, by about the square root of the dimension. linf: uniform in the box.
         """
         ...
