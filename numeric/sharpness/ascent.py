@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class AutoPGD:
         step_size = _StepSize(self.first_size, self.checkpoints(), value)
         for k in range(1, self.steps + 1):
             weight = 1.0 if k == 1 else self.momentum
-            xi, before = self._step(ball, xi, before, slope, step_size.value, weight), xi
+            xi, before = momentum_step(ball, xi, before, slope, step_size.value, weight), xi
             below = value
             if k < self.steps:
                 value, slope = _slope(objective, ball, xi, batch)
@@ -86,15 +87,24 @@ class AutoPGD:
             before, now = now, now + max(now - before - SHORTENING, SHORTEST_PHASE)
         return frozenset(found)
 
-    @staticmethod
-    def _step(ball: Ball, xi: Point, before: Point, slope: Point, size: float, weight: float) -> Point:
-        reached = ball.project(_combination(xi, 1.0, ball.steepest(slope), size))
-        if weight == 1.0:
-            return reached
-        # xi + weight (reached − xi) + (1 − weight) (xi − before), in three passes over the parameters.
-        mixed = _combination(reached, weight, xi, 2 * (1 - weight))
-        torch._foreach_add_(list(mixed.values()), [before[name] for name in mixed], alpha=weight - 1)
-        return ball.project(mixed)
+
+@runtime_checkable
+class Advancing(Protocol):
+    """A ball that takes the step of `momentum_step` by itself, in fewer passes over the parameters."""
+
+    def advance(self, xi: Point, before: Point, covector: Point, size: float, momentum: float) -> Point: ...
+
+
+def momentum_step(ball: Ball, xi: Point, before: Point, covector: Point, size: float, momentum: float) -> Point:
+    """P(xi + momentum·(z − xi) + (1 − momentum)·(xi − before)), where z = P(xi + size·steepest(covector))."""
+    if isinstance(ball, Advancing):
+        return ball.advance(xi, before, covector, size, momentum)
+    reached = ball.project(_combination(xi, 1.0, ball.steepest(covector), size))
+    if momentum == 1.0:
+        return reached
+    mixed = _combination(reached, momentum, xi, 2 * (1 - momentum))
+    torch._foreach_add_(list(mixed.values()), [before[name] for name in mixed], alpha=momentum - 1)
+    return ball.project(mixed)
 
 
 @dataclass
