@@ -12,6 +12,7 @@ them, so its share falls with larger batches.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -52,7 +53,7 @@ def problems(batch: int) -> list[tuple[str, nn.Module, tuple[Tensor, Tensor]]]:
     """Title, model and one batch; the transformer sees a quarter of the samples, 32 tokens each."""
     torch.manual_seed(0)
     widths = (784, 760, 512)
-    hidden = [part for pair in zip(widths, widths[1:], strict=False) for part in (nn.Linear(*pair), nn.ReLU())]
+    hidden = [part for pair in itertools.pairwise(widths) for part in (nn.Linear(*pair), nn.ReLU())]
     perceptron, transformer = nn.Sequential(*hidden, nn.Linear(512, 10)), Classifier()
     few = max(batch // 4, 1)
     return [

@@ -18,8 +18,8 @@ Norm = Literal["l2", "linf"]
 class WeightedBall:
     """{θ + T·xi : |xi| ≤ radius}, in the l2 or linf norm over all D entries at once, T diagonal.
 
-    weights: T in shapes that broadcast to the parameters', of any sign; None for T = 1. Tangents xi = T^{-1}δ are in units of T,
-    in which the ball is round: steepest directions and projections are those of the plain ball, exact and cheap.
+    weights: T in shapes that broadcast to the parameters', of any sign; None for T = 1. Tangents xi = T^{-1}δ are in
+    units of T, in which the ball is round: steepest directions and projections are those of the plain ball.
     radius: in the parameters' unit if T = 1, else dimensionless. Where T is zero the parameter does not move.
     Raises OptionError for a radius that is not positive and finite, or another norm.
     """
@@ -82,7 +82,7 @@ class WeightedBall:
         return list(torch._foreach_add(here, slope, alpha=size * self.radius / length))
 
     def _shrink_(self, leaves: list[Tensor], unit: float = 1.0) -> float:
-        """The factor by which `leaves`, in units of `unit`, are to be scaled into the ball; linf: clamps them instead."""
+        """The factor that takes `leaves`, in units of `unit`, into the ball; for linf they are clamped instead."""
         bound = self.radius / unit
         if self.norm == "linf":
             torch._foreach_clamp_max_(leaves, bound)
