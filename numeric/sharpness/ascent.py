@@ -17,8 +17,9 @@ from numeric.sharpness.cost import FORWARD, GRADIENT
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point
 
-# Croce and Hein's constants, which Andriushchenko et al. 2302.07011 keep. Lengths are fractions of the number of steps.
-FIRST_PHASE, SHORTENING, SHORTEST_PHASE = 0.22, 0.03, 0.06
+# Croce and Hein's constants, which Andriushchenko et al. 2302.07011 keep. Phases are in percent of the steps: integers,
+# so that ⌈0.57·100⌉ is 57 and not what rounding makes of it.
+FIRST_PHASE, SHORTENING, SHORTEST_PHASE = 22, 3, 6
 ENOUGH_RISES = 0.75
 
 
@@ -81,8 +82,8 @@ class AutoPGD:
 
     def checkpoints(self) -> frozenset[int]:
         """The steps ⌈p_j·steps⌉ with p_1 = 0.22, p_{j+1} = p_j + max(p_j − p_{j−1} − 0.03, 0.06), below the last."""
-        before, now, found = 0.0, FIRST_PHASE, set()
-        while (step := math.ceil(now * self.steps)) < self.steps:
+        before, now, found = 0, FIRST_PHASE, set()
+        while (step := -(-now * self.steps // 100)) < self.steps:
             found.add(step)
             before, now = now, now + max(now - before - SHORTENING, SHORTEST_PHASE)
         return frozenset(found)
