@@ -221,8 +221,10 @@ def test_the_model_is_left_alone_and_seeds_decide() -> None:
             options: dict[str, Any] = {"rho": 0.05, "norm": norm, "adaptive": "filter"}
             first, again, other = (call(model, CROSS_ENTROPY, data, seed=seed, **options) for seed in (0, 0, 1))
             assert first == again
-            assert first.value == pytest.approx(other.value, rel=0.3)
-            assert call is worst_case or first.value != other.value
+            if call is worst_case:  # two starts may reach one summit
+                assert first.value == pytest.approx(other.value, rel=0.1)
+            else:
+                assert first.value != other.value
     assert all(torch.equal(before[name], leaf) for name, leaf in model.state_dict().items())
     assert all(leaf.grad is None for leaf in model.parameters())
 
