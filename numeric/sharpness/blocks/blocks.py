@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -111,30 +110,6 @@ class Blocks:
                             f"the output by {change:.2g} of its size (rounding explains {bound:.1g}); correct its views, "
                             "or leave the block out"
                         )
-
-
-def bind_module(
-    functions: ModuleType | list[ModuleType], model: torch.nn.Module, views: Mapping[str, object], *, name: str = ""
-) -> Blocks:
-    """A declared parametrization bound to a module's parameters.
-
-    functions: its generated module (``st.generate(P, metric).load()``), or one for every metric. views: declared
-    parameter → View of a parameter of the model, or Absent. name: how messages call the block; the declaration's, if
-    empty. Raises OptionError for declared parameters without a view, and for views of parameters that the model lacks.
-    """
-    modules = functions if isinstance(functions, list) else [functions]
-    declared = set(modules[0].PARAMETERS)
-    if set(views) != declared:
-        raise OptionError(
-            f"{modules[0].NAME} declares {', '.join(sorted(declared))}, and the views are of {', '.join(sorted(views))}"
-        )
-    block = Block({module.METRIC: module for module in modules}, {name or modules[0].NAME: views})  # type: ignore[dict-item]
-    point = {key: parameter.detach() for key, parameter in model.named_parameters()}
-    Blocks((block,)).free_entries(point)
-    from numeric.sharpness.blocks.elements import read_sizes
-
-    read_sizes(block.module, block.read(point))
-    return Blocks((block,))
 
 
 def _outputs(output: object) -> list[Tensor]:
