@@ -18,7 +18,7 @@ from numeric.sharpness.parameters import Point
 # of the dtype's epsilon and relative to the largest output: what rounding makes of a dozen layers of such factors. A
 # wrong binding changes them by a tenth and more.
 TEST_CONDITION = 3.0
-TEST_ROUNDING = 3e4
+TEST_ROUNDING = 1e3
 
 
 @dataclass(frozen=True)
