@@ -12,6 +12,9 @@ from numeric.sharpness.batch import Batch
 from numeric.sharpness.fisher.predictive import Predictive
 from numeric.sharpness.objective import Objective
 
+# Units in the last place of the largest prediction.
+ROUNDING = 16
+
 # (objective, predictive, batch, generator) -> covectors (n, r, p, c) whose pulled-back outer products, summed over r
 # and averaged over samples, are the Fisher information.
 Covectors = Callable[[Objective, Predictive, Batch, torch.Generator], Tensor]
@@ -46,7 +49,10 @@ def empirical(objective: Objective, predictive: Predictive, batch: Batch, genera
     with torch.enable_grad():
         loss = predictive.loss(objective, at, output, batch.target)
     (slope,) = torch.autograd.grad(loss, at)
-    return batch.size * slope.unsqueeze(1)
+    residual = batch.size * slope
+    # A difference of a prediction and its label that is no larger than their rounding is none.
+    rounding = ROUNDING * torch.finfo(at.dtype).eps * predictive.scale * predictive.family.mean(at.detach()).abs().max()
+    return residual.where(residual.abs() > rounding, 0.0).unsqueeze(1)
 
 
 def natural(objective: Objective, predictive: Predictive, batch: Batch) -> Tensor:

@@ -13,6 +13,7 @@ from numeric.sharpness.cost import FORWARD
 from numeric.sharpness.fisher.predictive import Predictive
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point
+from numeric.sharpness.second_order import math_attention
 
 
 def pulled_rows(objective: Objective, predictive: Predictive, batch: Batch, covectors: Tensor) -> Tensor:
@@ -23,7 +24,9 @@ def pulled_rows(objective: Objective, predictive: Predictive, batch: Batch, cove
     """
     objective.cost.add(FORWARD * (1 + 2 * covectors.shape[1]), batch.size)
     try:
-        return _mapped(objective, predictive, batch, covectors)
+        # The fused kernels have no rule for mapping over samples.
+        with math_attention():
+            return _mapped(objective, predictive, batch, covectors)
     except (RuntimeError, ValueError):  # no batching rule, or an input that is no tensor of the samples
         return _one_by_one(objective, predictive, batch, covectors)
 
