@@ -42,8 +42,9 @@ def measure(asked: Asked) -> Iterator[Row]:
     Raises ``DeclarationError`` for a function that cannot be loaded or fails, and the torch layer's errors for
     checkpoint, data, loss, binding and measures.
     """
-    from numeric.sharpness.border import check_border
     from numeric.sharpness.registry import choose
+
+    from numeric.sharpness.border import check_border
     from numeric.sharpness.table import measure_all
     from numeric.training.progress import progress_bar
 

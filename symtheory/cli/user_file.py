@@ -65,7 +65,8 @@ def load_function(name: str, option: str) -> Callable[..., Any]:
         raise DeclarationError(f"{option}: {place} has no '{variable}'")
     if not callable(value):
         raise DeclarationError(f"{option}: {name} is a {type(value).__name__}, not a function")
-    return value  # type: ignore[no-any-return]
+    function: Callable[..., Any] = value
+    return function
 
 
 def _import(name: str) -> ModuleType:
