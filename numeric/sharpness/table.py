@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from numeric.errors import NumericError
-from numeric.sharpness.measure import Measure, Measurement, Move, evaluate
-from numeric.sharpness.objective import Objective
+from numeric.sharpness.border import check_border
+from numeric.sharpness.measure import Measurement, evaluate
+from numeric.sharpness.objective import ModelLoss, Objective
+from numeric.sharpness.orbit import orbit_move
+from numeric.sharpness.registry import Settings, choose
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,43 @@ class Row:
         }
 
 
-def measure_all(
-    measures: Mapping[str, Measure], objective: Objective, *, seed: int, move: Move | None = None
-) -> Iterator[Row]:
-    """Carry the measures out one after another, by the names they go under in the table.
+def measure_all(objective: Objective, names: Sequence[str], settings: Settings, *, seed: int) -> Iterator[Row]:
+    """Carry out measures one after another, all of the registry where no name is given.
 
-    move: a function-preserving map of the parameters, along which each is measured again. One that cannot be carried
-    out on this model (no block to measure on, a Fisher matrix too large) leaves its reason in its row; errors that
-    have nothing to do with a measure (the loss, the data) are found by `check_border` before the first.
+    Blocks in the settings are tried first: each measure is then taken a second time along their orbit. What cannot be
+    carried out on this model (no block to measure on, a Fisher matrix too large) leaves its reason in its row.
+    Raises OptionError for an unknown name, and SharpnessError before the first row for a loss of which no sharpness
+    can be measured or a block that is no symmetry.
     """
-    for name, measure in measures.items():
+    factories = choose(names)
+    check_border(objective)
+    if settings.blocks is not None:
+        settings.blocks.check_invariance(objective)
+    move = orbit_move(settings.blocks, seed)
+    for name, factory in factories.items():
         start = time.perf_counter()
+        found, reason = None, None
         try:
-            found, reason = evaluate(measure, objective, seed=seed, move=move), None
+            found = evaluate(factory(settings), objective, seed=seed, move=move)
         except NumericError as error:
-            found, reason = None, str(error)
+            reason = str(error)
         yield Row(name, found, reason, time.perf_counter() - start)
+
+
+def table(
+    model: nn.Module,
+    loss: ModelLoss,
+    data: Any,
+    *,
+    measures: Sequence[str] = (),
+    settings: Settings | None = None,
+    keep: Callable[[str], bool] | None = None,
+    seed: int = 0,
+) -> list[Row]:
+    """The measures of these names, all where none is given, with what they cost and how far a symmetry moves them.
+
+    loss: (output, target) -> mean over the samples, a scalar. data: one batch or an iterable of batches. keep: picks
+    parameters by name. Raises as `measure_all` does.
+    """
+    objective = Objective.of(model, loss, data, keep=keep)
+    return list(measure_all(objective, measures, settings or Settings(), seed=seed))

@@ -251,6 +251,12 @@ def sharpness(
     ] = "auto",
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    rho: Annotated[
+        float, typer.Option(help="Radius of every ball; dimensionless in adaptive and geodesic ones.")
+    ] = 0.1,
+    lr: Annotated[float | None, typer.Option(help="Step of the training, for measures that ask for it.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Its batch size.")] = None,
+    prior_variance: Annotated[float | None, typer.Option(help="Of the PAC-Bayes prior.")] = None,
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
@@ -261,7 +267,10 @@ def sharpness(
         if not value:
             raise DeclarationError(f"symtheory sharpness needs {option} module:function")
     names = () if measures == "all" else tuple(name.strip() for name in measures.split(",") if name.strip())
-    rows = list(measure(Asked(checkpoint, model, data, loss, blocks, names, device, dtype, seed)))
+    asked = Asked(
+        checkpoint, model, data, loss, blocks, names, device, dtype, seed, rho, lr, batch_size, prior_variance
+    )
+    rows = list(measure(asked))
     if as_json:
         _print_json([row.to_json() for row in rows])
     else:

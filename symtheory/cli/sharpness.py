@@ -34,6 +34,10 @@ class Asked:
     device: str
     dtype: str
     seed: int
+    rho: float
+    eta: float | None
+    batch_size: int | None
+    prior_variance: float | None
 
 
 def measure(asked: Asked) -> Iterator[Row]:
@@ -42,19 +46,15 @@ def measure(asked: Asked) -> Iterator[Row]:
     Raises ``DeclarationError`` for a function that cannot be loaded or fails, and the torch layer's errors for
     checkpoint, data, loss, binding and measures.
     """
-    from numeric.sharpness.registry import choose
-
-    from numeric.sharpness.border import check_border
+    from numeric.sharpness.registry import Settings, choose
     from numeric.sharpness.table import measure_all
     from numeric.training.progress import progress_bar
 
+    names = tuple(choose(asked.measures))
     objective = _objective(asked)
-    check_border(objective)
-    blocks = _blocks(asked, objective)
-    measures = choose(asked.measures, blocks)
-    move = None if blocks is None else blocks.move(asked.seed)
-    with progress_bar("measuring", len(measures), 0, None) as show:
-        for done, row in enumerate(measure_all(measures, objective, seed=asked.seed, move=move), 1):
+    settings = Settings(asked.rho, _blocks(asked, objective), asked.eta, asked.batch_size, asked.prior_variance)
+    with progress_bar("measuring", len(names), 0, None) as show:
+        for done, row in enumerate(measure_all(objective, names, settings, seed=asked.seed), 1):
             show(done)
             yield row
 
@@ -107,12 +107,12 @@ def _loss(name: str) -> Callable[..., Any]:
 
 def _blocks(asked: Asked, objective: Objective) -> Any:
     """The blocks that are bound to the model; None where there are none to find."""
-    from numeric.sharpness.blocks import bind_model
+    from numeric.sharpness.blocks import find_blocks
 
     if asked.blocks == "none":
         return None
     if asked.blocks == "auto":
-        return bind_model(objective.model)
+        return find_blocks(objective.model)
     return _call(load_function(asked.blocks, "--blocks"), asked.blocks, objective.model)
 
 
