@@ -11,7 +11,7 @@ from rich.text import Text
 
 from numeric.reporting.wording import number
 
-WORDS = {True: ("invariant", "green"), False: ("moves", "yellow"), None: ("–", "")}
+WORDS = {True: ("invariant", "green"), False: ("moves", "yellow"), None: ("within its error", "")}
 
 
 def sharpness_table(rows: Iterable[Mapping[str, Any]]) -> Table:
@@ -26,7 +26,7 @@ def sharpness_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     table.add_column("along an orbit", no_wrap=True)
     table.add_column("change", justify="right", no_wrap=True)
     for row in rows:
-        word, colour = WORDS[row["invariant"]]
+        word, colour = WORDS[row["invariant"]] if row["change_along_orbit"] is not None else ("–", "")
         numbers = [number(row["value"]), number(row["standard_error"], 2), number(row["cost"], 3)]
         change = number(row["change_along_orbit"], 2)
         table.add_row(row["measure"], *numbers, f"{row['seconds']:.1f}", Text(word, style=colour), change)
