@@ -32,6 +32,10 @@ class OptionError(NumericError):
     """An option is out of its range, contradicts another, or asks for a device that is not there."""
 
 
+class NoCompilerError(OptionError):
+    """Native steps need a C++ compiler, and there is none."""
+
+
 class DivergedError(NumericError):
     """A loss stopped being finite. `runs` holds everything that was recorded before that step."""
 
