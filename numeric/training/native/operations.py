@@ -26,6 +26,21 @@ def reduce(out: Operand, value: Operand, axes: Sequence[int], start: str, update
     return nest(index, value.shape, [f"Vec total = {start};", *inner, f"{out.at(index)} = total{scale};"], kept)
 
 
+def variance(out: Operand, value: Operand, axes: Sequence[int], count: str, divisor: str) -> Lines:
+    """Σ (x − mean x)² / divisor over the axes, of which there are `count` entries; out as in `reduce`."""
+    index = names(len(value.shape))
+    kept = [axis for axis in range(len(index)) if axis not in axes]
+    x = value.at(index)
+    body = [
+        "Vec mean = zero, total = zero;",
+        *nest(index, value.shape, [f"mean += {x};"], axes),
+        f"mean /= {count};",
+        *nest(index, value.shape, [f"total += ({x} - mean) * ({x} - mean);"], axes),
+        f"{out.at(index)} = total / {divisor};",
+    ]
+    return nest(index, value.shape, body, kept)
+
+
 def softmax(out: Operand, value: Operand, axis: int) -> Lines:
     """exp(x − max x) / Σ exp(x − max x) along an axis."""
     index = names(len(value.shape))

@@ -19,6 +19,7 @@ FUNCTIONS = (
     "asinh",
     "atan",
     "erf",
+    "erfc",
 )
 """Taken from the C++ library, one replica after the other."""
 
@@ -37,11 +38,16 @@ _EXPRESSIONS = {
     "abs": "({0} < zero ? -{0} : {0})",
     "sgn": "({0} > zero ? one : zero) - ({0} < zero ? one : zero)",
     "relu": "({0} < zero ? zero : {0})",
+    "leaky_relu": "({0} > zero ? {0} : {0} * {1})",
+    "silu": "{0} / (one + each_exp(-{0}))",
+    "gelu": "{0} * (one + each_erf({0} * spread(T(0.70710678118654752)))) / spread(T(2))",
     "maximum": "(({0} > {1}) | ({0} != {0}) ? {0} : {1})",
     "minimum": "(({0} < {1}) | ({0} != {0}) ? {0} : {1})",
     "where": "({0} != zero ? {1} : {2})",
     "threshold_backward": "({1} <= {2} ? zero : {0})",
     "sigmoid": "one / (one + each_exp(-{0}))",
+    "tanh_backward": "{0} * (one - {1} * {1})",
+    "sigmoid_backward": "{0} * {1} * (one - {1})",
     "clone": "{0}",
     "copy": "{1}",
     "_to_copy": "{0}",

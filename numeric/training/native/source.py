@@ -2,152 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from numeric.errors import OptionError
 from numeric.training.block import copies
+from numeric.training.native.frame import head
 from numeric.training.native.loops import Lines
-from numeric.training.native.pointwise import FUNCTIONS
 from numeric.training.native.transcript import Transcript
+from numeric.training.native.workspace import Span, arranged
 from numeric.training.program import Program
 from numeric.training.state import State
 
 _NUMBER = {torch.float32: "float", torch.float64: "double"}
-
-_HEAD = """\
-#include <cmath>
-#include <cstdint>
-using T = %(number)s;
-using Index = std::int64_t;
-#if defined(__AVX512F__)
-#define BYTES 64
-#elif defined(__AVX__)
-#define BYTES 32
-#else
-#define BYTES 16
-#endif
-constexpr int LANES = BYTES / sizeof(T);
-typedef T Vec __attribute__((vector_size(BYTES)));
-static inline Vec spread(T x) { return x - Vec{}; }
-static inline Vec spread(Vec x) { return x; }
-static const Vec zero = Vec{}, one = spread(T(1));
-%(functions)s
-static inline Vec each_pow(Vec x, Vec y) {
-  for (int l = 0; l < LANES; ++l) x[l] = std::pow(x[l], y[l]);
-  return x;
-}
-// Rows of `size` numbers, one for each replica, to vectors and back; lanes beyond `valid` repeat the last replica.
-static void load(Vec* to, const T* from, Index size, Index valid) {
-  for (int l = 0; l < LANES; ++l) {
-    const T* row = from + (l < valid ? l : valid - 1) * size;
-    for (Index i = 0; i < size; ++i) to[i][l] = row[i];
-  }
-}
-static void store(T* to, const Vec* from, Index size, Index valid) {
-  for (int l = 0; l < valid; ++l)
-    for (Index i = 0; i < size; ++i) to[l * size + i] = from[i][l];
-}
-extern "C" int lanes() { return LANES; }
-extern "C" void steps(void* const* state, const void* const* inputs, const void* const* constants,
-                      const double* rates, void* losses, Index count, Index replicas, Index first, Index last,
-                      void* memory) {
-  Vec* const work = (Vec*)memory;
-"""
+Leaves = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Source:
-    """text: the C++ source. workspace: vectors that a call works in. uniform: which of a step's inputs are one
-    array for all replicas. constants: the arrays that it reads besides.
+    """text: the C++ source. workspace: vectors that a call works in. data: the arrays that it reads at every step, data
+    and constants, contiguous and the same for all replicas.
     """
 
     text: str
     workspace: int
-    uniform: tuple[bool, ...]
-    constants: tuple[Tensor, ...]
+    data: tuple[Tensor, ...]
 
 
 def native_source(program: Program, state: State) -> Source:
     """Run a step of the first replica and write down what it does.
 
-    Raises OptionError for an operation without a native form.
+    Raises OptionError for an operation without a native form, and for data of another dtype than the parameters.
     """
-    first = next(iter(state.point.values()))
-    transcript = Transcript(first.dtype)
-    (batch,), rates, (noise,) = program.block_inputs(0, 1)
-    inputs = [*batch.values(), *(noise or {}).values()]
-    uniform = tuple(leaf.stride(0) == 0 for leaf in inputs)
-    point, velocity = ({name: _one(leaf) for name, leaf in leaves.items()} for leaves in copies(state))
-    batch = {name: _one(leaf) for name, leaf in batch.items()}
-    noise = None if noise is None else {name: _one(leaf) for name, leaf in noise.items()}
-    rate = rates[0].clone()
-    held = {f"s{j}": leaf for j, leaf in enumerate([*point.values(), *velocity.values()])}
-    given = {f"x{j}": leaf for j, leaf in enumerate([*batch.values(), *(noise or {}).values()])}
-    for name, leaf in held.items():
-        transcript.announce(leaf, name, lanes=True)
-    for (name, leaf), same in zip(given.items(), uniform, strict=True):
-        transcript.announce(leaf, name, lanes=not same)
+    dtype = next(iter(state.point.values())).dtype
+    if dtype not in _NUMBER or any(leaf.dtype != dtype for leaf in program.batches.data.values()):
+        raise OptionError(f"native steps need parameters and data of one dtype, float or double, not {dtype}")
+    transcript = Transcript(dtype)
+    point, velocity = (_first_replica(leaves) for leaves in copies(state))
+    batch = _first_replica(program.batches.at(0))
+    noise = program.noise_at(0)
+    noise = None if noise is None else _first_replica(noise)
+    _announce(transcript, "p", point)
+    _announce(transcript, "v", velocity)
+    _announce(transcript, "z", noise or {})
+    for j, (name, leaf) in enumerate(batch.items()):
+        transcript.announce(leaf, f"x{j}", lanes=_differs(program, name))
+    rate = torch.tensor(program.rate_at(0), dtype=torch.float64)
     transcript.announce(rate, "rate", lanes=False)
     with torch.no_grad(), transcript:
         loss, _ = program.step(point, velocity, batch, rate, noise)
     result = transcript.operand(loss).at(["0"])
-    sizes = {
-        **{name: leaf.numel() for name, leaf in held.items()},
-        **{name: leaf.numel() for (name, leaf), same in zip(given.items(), uniform, strict=True) if not same},
-        **transcript.arrays,
-    }
-    text = _text(first.dtype, held, given, uniform, transcript, result, sizes)
-    return Source(text, sum(sizes.values()), uniform, tuple(transcript.constants))
 
-
-def _one(leaf: Tensor) -> Tensor:
-    """The first replica's part, (1, ...), in a storage of its own."""
-    return leaf[:1].clone(memory_format=torch.contiguous_format)
-
-
-def _text(
-    dtype: torch.dtype,
-    held: Mapping[str, Tensor],
-    given: Mapping[str, Tensor],
-    uniform: Sequence[bool],
-    transcript: Transcript,
-    loss: str,
-    sizes: Mapping[str, int],
-) -> str:
-    functions = "\n".join(
-        f"static inline Vec each_{name}(Vec x) {{ for (int l = 0; l < LANES; ++l) x[l] = std::{name}(x[l]); return x; }}"
-        for name in FUNCTIONS
-    )
-    lines: Lines = []
-    start = 0
-    for name, size in sizes.items():
-        lines.append(f"Vec* const {name} = work + {start};")
-        start += size
-    lines += [f"const T* const c{j} = (const T*)constants[{j}];" for j in range(len(transcript.constants))]
-    lines += [
+    held = {**_named("p", point), **_named("v", velocity)}
+    transcript.spans.update({name: Span.always(leaf.numel()) for name, leaf in held.items()})
+    places, workspace = arranged(transcript.spans)
+    data = [*(leaf.contiguous() for leaf in program.batches.data.values()), *transcript.constants]
+    lines = [
+        *(f"Vec* const {name} = work + {place};" for name, place in places.items()),
+        *_arrays(program, batch, len(transcript.constants)),
         "for (Index r = first; r < last; r += LANES) {",
         "const Index valid = last - r < LANES ? last - r : LANES;",
-        *(f"load({name}, (const T*)state[{j}] + r * {leaf.numel()}, {leaf.numel()}, valid);"
-          for j, (name, leaf) in enumerate(held.items())),
+        *(_load(name, f"state[{j}]", leaf.numel()) for j, (name, leaf) in enumerate(held.items())),
         "for (Index t = 0; t < count; ++t) {",
-        "const T number = T(rates[t]);",
-        "const T* const rate = &number;",
-    ]
-    for j, ((name, leaf), same) in enumerate(zip(given.items(), uniform, strict=True)):
-        place = f"(const T*)inputs[t * {len(given)} + {j}]"
-        size = leaf.numel()
-        lines.append(f"const T* const {name} = {place};" if same else f"load({name}, {place} + r * {size}, {size}, valid);")
-    lines += [
+        "const T rate[] = {T(rates[t])};",
+        *_loads(program, batch, noise or {}),
         *transcript.lines,
-        f"const Vec loss = {loss};",
+        f"const Vec loss = {result};",
         "for (Index l = 0; l < valid; ++l) ((T*)losses)[t * replicas + r + l] = loss[l];",
         "}",
-        *(f"store((T*)state[{j}] + r * {leaf.numel()}, {name}, {leaf.numel()}, valid);"
-          for j, (name, leaf) in enumerate(held.items())),
+        *_stores(held),
+        "}",
         "}",
     ]
-    head = _HEAD % {"number": _NUMBER[dtype], "functions": functions}
-    return head + "\n".join(lines) + "\n}\n"
+    return Source(head(_NUMBER[dtype]) + "\n".join(lines) + "\n", workspace, tuple(data))
+
+
+def _first_replica(leaves: Leaves) -> dict[str, Tensor]:
+    """Leaves (1, ...), each in a storage of its own."""
+    return {name: leaf[:1].clone(memory_format=torch.contiguous_format) for name, leaf in leaves.items()}
+
+
+def _named(prefix: str, leaves: Leaves) -> dict[str, Tensor]:
+    return {f"{prefix}{j}": leaf for j, leaf in enumerate(leaves.values())}
+
+
+def _announce(transcript: Transcript, prefix: str, leaves: Leaves) -> None:
+    for name, leaf in _named(prefix, leaves).items():
+        transcript.announce(leaf, name, lanes=True)
+
+
+def _differs(program: Program, name: str) -> bool:
+    """Whether a leaf of the batch differs from replica to replica."""
+    index, noise = program.batches.drawn(0)
+    return index is not None or (noise is not None and name == "y")
+
+
+def _arrays(program: Program, batch: Leaves, constants: int) -> Lines:
+    """Data d0, d1, …, batch leaves that are nothing but data, constants c0, c1, …"""
+    lines = [f"const T* const d{j} = (const T*)data[{j}];" for j in range(len(batch))]
+    lines += [f"const T* const x{j} = d{j};" for j, name in enumerate(batch) if not _differs(program, name)]
+    return lines + [f"const T* const c{j} = (const T*)data[{len(batch) + j}];" for j in range(constants)]
+
+
+def _loads(program: Program, batch: Leaves, noise: Leaves) -> Lines:
+    """What a step is given: drawn samples, fresh noise on the target, noise of the parameters; as in `Program.drawn`."""
+    index, target_noise = program.batches.drawn(0)
+    present = [index is not None, target_noise is not None, bool(noise)]
+    arrays = [f"drawn[t * {sum(present)} + {sum(present[:j])}]" for j in range(3)]
+    lines: Lines = []
+    for j, (name, leaf) in enumerate(batch.items()):
+        samples, size = program.batches.size, leaf.numel()
+        if index is not None:
+            rows = f"(const Index*){arrays[0]} + r * {samples}"
+            lines.append(f"gather(x{j}, d{j}, {rows}, {size // samples}, {samples}, valid);")
+        elif _differs(program, name):
+            lines.append(f"repeat(x{j}, d{j}, {size});")
+        if target_noise is not None and name == "y":
+            rows = f"(const T*){arrays[1]} + r * {size}"
+            lines.append(f"add(x{j}, {rows}, {size}, T({program.batches.label_noise!r}), valid);")
+    start, stride = 0, sum(leaf.numel() for leaf in noise.values())
+    for name, leaf in _named("z", noise).items():
+        lines.append(_load(name, arrays[2], leaf.numel(), start, stride))
+        start += leaf.numel()
+    return lines
+
+
+def _load(name: str, array: str, size: int, start: int = 0, stride: int | None = None) -> str:
+    stride = size if stride is None else stride
+    return f"load({name}, (const T*){array} + r * {stride} + {start}, {size}, {stride}, valid);"
+
+
+def _stores(held: Leaves) -> Lines:
+    return [
+        f"store((T*)state[{j}] + r * {leaf.numel()}, {name}, {leaf.numel()}, valid);"
+        for j, (name, leaf) in enumerate(held.items())
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from numeric.errors import OptionError
-from numeric.training.native import operations
 from numeric.training.native.loops import Lines
 from numeric.training.native.operand import Operand
+from numeric.training.native.operations import assign
 from numeric.training.native.pointwise import EXPRESSIONS, literal, power
+from numeric.training.native.workspace import Span
+from numeric.training.native.writers import WRITERS
 
 CONSTANTS = {"full", "zeros", "ones", "arange", "scalar_tensor", "zeros_like", "ones_like", "full_like", "lift_fresh"}
 """Operations whose values are the same at every step."""
@@ -22,31 +24,38 @@ CONSTANTS = {"full", "zeros", "ones", "arange", "scalar_tensor", "zeros_like", "
 class Transcript(TorchDispatchMode):
     """Writes statements while torch runs. Tensors are told apart by their storage, so that views cost nothing.
 
-    lines: the statements. arrays: name → entries of the arrays that they fill. constants: tensors that were met and
-    not announced, in the order of the arrays c0, c1, …; their values are taken as they are.
+    lines: the statements. spans: name → size of the arrays of vectors that they use, and from which to which operation
+    they do. constants: tensors that were met and not announced, in the order of the arrays c0, c1, …; their values are
+    taken as they are.
     Raises OptionError at an operation that it cannot write.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.lines: Lines = []
-        self.arrays: dict[str, int] = {}
+        self.spans: dict[str, Span] = {}
         self.constants: list[Tensor] = []
         self._dtype = dtype
         self._known: dict[int, tuple[str, bool]] = {}
         self._fixed: dict[tuple[Any, ...], Operand] = {}
+        self._count = 0
         self._alive: list[Any] = []  # a storage that is freed would give its address to another tensor
 
     def announce(self, tensor: Tensor, array: str, *, lanes: bool) -> None:
         """A tensor that the generated code is given."""
         self._known[_address(tensor)] = (array, lanes)
         self._alive.append(tensor)
+        if lanes:
+            size = tensor.untyped_storage().nbytes() // tensor.element_size()
+            self.spans[array] = Span(size, self._count, self._count)
 
     def operand(self, tensor: Tensor) -> Operand:
         """Where the generated code finds the tensor's entries."""
         array, lanes = self._known.get(_address(tensor), ("", False))
         if not array:
             return self._constant(tensor)
+        if lanes:
+            self.spans[array] = self.spans[array].until(self._count)
         return Operand(array, lanes, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -70,30 +79,33 @@ class Transcript(TorchDispatchMode):
     def _write(self, name: str, func: Any, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> None:
         if not isinstance(out, Tensor):
             raise _unknown(func)
+        self._count += 1
         self._check_dtype(out)
         if func._schema.is_mutable:
             if out is not args[0] or _address(out) not in self._known or not name.endswith("_"):
                 raise _unknown(func)
             name = name[:-1]
         elif _address(out) not in self._known:
-            array = f"b{len(self.arrays)}"
-            self.arrays[array] = out.untyped_storage().nbytes() // out.element_size()
-            self.announce(out, array, lanes=True)
-        lines = self._statements(name, args, kwargs, out)
+            self.announce(out, f"b{self._count}", lanes=True)
+        lines = self._statements(name, func, args, kwargs, out)
         if lines is None:
             raise _unknown(func)
         self.lines += lines
 
-    def _statements(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], out: Tensor) -> Lines | None:
-        alpha = kwargs.pop("alpha", 1)
-        if not set(kwargs) <= {"memory_format", "dtype"}:
+    def _statements(
+        self, name: str, func: Any, args: Sequence[Any], kwargs: dict[str, Any], out: Tensor
+    ) -> Lines | None:
+        options = {key: value for key, value in kwargs.items() if key not in ("alpha", "dtype", "memory_format")}
+        if name in WRITERS:
+            return WRITERS[name](self, out, *args, **options)
+        if options:
             return None
         if name == "pow" and not isinstance(args[1], Tensor):
-            return operations.assign(self.operand(out), power("{0}", args[1]), self._broadcast(args[:1], out))
+            return assign(self.operand(out), power("{0}", args[1]), self._broadcast(args[:1], out))
         if name in EXPRESSIONS:
-            return self._pointwise(EXPRESSIONS[name], args, alpha, out)
-        writer = WRITERS.get(name)
-        return None if writer is None else writer(self, out, *args)
+            defaults = [each.default_value for each in func._schema.arguments if not each.kwarg_only]
+            return self._pointwise(EXPRESSIONS[name], [*args, *defaults[len(args) :]], kwargs.get("alpha", 1), out)
+        return None
 
     def _pointwise(self, expression: str, args: Sequence[Any], alpha: Any, out: Tensor) -> Lines:
         tensors = [each for each in args if isinstance(each, Tensor)]
@@ -101,7 +113,7 @@ class Transcript(TorchDispatchMode):
         texts = [f"{{{next(places)}}}" if isinstance(each, Tensor) else literal(each) for each in args]
         if alpha != 1:
             texts[1] = f"({literal(alpha)} * {texts[1]})"
-        return operations.assign(self.operand(out), expression.format(*texts), self._broadcast(tensors, out))
+        return assign(self.operand(out), expression.format(*texts), self._broadcast(tensors, out))
 
     def _broadcast(self, tensors: Sequence[Tensor], out: Tensor) -> list[Operand]:
         """Operands of the shape of out. Raises OptionError where one overlaps out otherwise than entry by entry."""
@@ -124,59 +136,6 @@ class Transcript(TorchDispatchMode):
         is_number = tensor.ndim == 0 and tensor.is_floating_point()
         if tensor.dtype not in (self._dtype, torch.bool) and not is_number:
             raise OptionError(f"the steps hold {tensor.dtype} numbers beside {self._dtype}")
-
-
-def _reduction(start: str, update: str, *, mean: bool = False) -> Callable[..., Lines]:
-    def write(
-        transcript: Transcript, out: Tensor, value: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False
-    ) -> Lines:
-        axes = sorted({dim % value.ndim for dim in (dims or range(value.ndim))})
-        wide = out
-        if not keepdim:
-            for axis in axes:
-                wide = wide.unsqueeze(axis)
-        count = 1
-        for axis in axes:
-            count *= value.shape[axis]
-        scale = f" / {literal(count)}" if mean else ""
-        target = transcript.operand(wide.expand(value.shape))
-        return operations.reduce(target, transcript.operand(value), axes, start, update, scale)
-
-    return write
-
-
-def _softmax(transcript: Transcript, out: Tensor, value: Tensor, dim: int, half_to_float: bool = False) -> Lines:
-    return operations.softmax(transcript.operand(out), transcript.operand(value), dim % value.ndim)
-
-
-def _cumsum(transcript: Transcript, out: Tensor, value: Tensor, dim: int) -> Lines:
-    return operations.cumulative_sum(transcript.operand(out), transcript.operand(value), dim % value.ndim)
-
-
-def _flip(transcript: Transcript, out: Tensor, value: Tensor, dims: Sequence[int]) -> Lines:
-    flipped = transcript.operand(value).flipped([dim % value.ndim for dim in dims])
-    return operations.assign(transcript.operand(out), "{0}", [flipped])
-
-
-def _product(transcript: Transcript, out: Tensor, left: Tensor, right: Tensor) -> Lines:
-    """Matrices or batches of them; a vector on the right is a matrix of one column."""
-    if right.ndim == 1:
-        right, out = right.unsqueeze(-1), out.unsqueeze(-1)
-    batched = [each if each.ndim == 3 else each.unsqueeze(0) for each in (out, left, right)]
-    return operations.matrix_product(*(transcript.operand(each) for each in batched))
-
-
-WRITERS: dict[str, Callable[..., Lines]] = {
-    "sum": _reduction("zero", "{total} += {value};"),
-    "mean": _reduction("zero", "{total} += {value};", mean=True),
-    "amax": _reduction("spread(-INFINITY)", "{total} = ({value} > {total}) | ({value} != {value}) ? {value} : {total};"),
-    "_softmax": _softmax,
-    "cumsum": _cumsum,
-    "flip": _flip,
-    "mm": _product,
-    "bmm": _product,
-    "mv": _product,
-}
 
 
 def _address(tensor: Tensor) -> int:
