@@ -52,8 +52,9 @@ class Program:
         }
 
     def drawn(self, step: int) -> list[Tensor]:
-        """Copies of the random numbers of one step, those that there are: indices of samples (R, B), noise of the target
-        (R, B, ...), noise of all parameters side by side (R, D).
+        """Copies of the random numbers of one step, those that there are.
+
+        In this order: indices of samples (R, B), noise of the target (R, B, ...), noise of all parameters (R, D).
         """
         numbers = (*self.batches.drawn(step), None if self.noise is None else self.noise.at(step))
         return [each.clone(memory_format=torch.contiguous_format) for each in numbers if each is not None]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -59,7 +60,10 @@ class NativeBlock:
 
         mine, *others = _shares(program.replicas, self.code.lanes(), torch.get_num_threads())
         waiting = [self.pool.submit(run, *share) for share in others]
-        run(*mine)
+        try:
+            run(*mine)
+        finally:  # an interrupt too must leave no thread behind that reads these tensors
+            wait(waiting)
         for each in waiting:
             each.result()
         state.step = steps.stop
@@ -106,4 +110,4 @@ def _shares(replicas: int, lanes: int, workers: int) -> list[tuple[int, int]]:
     vectors = -(-replicas // lanes)
     workers = min(workers, vectors)
     ends = [min(replicas, vectors * each // workers * lanes) for each in range(workers + 1)]
-    return list(zip(ends, ends[1:], strict=False))
+    return list(pairwise(ends))

@@ -63,7 +63,9 @@ extern "C" void steps(void* const* state, const void* const* data, const void* c
 def head(number: str) -> str:
     """Everything up to the body of the function; number: "float" or "double"."""
     functions = "\n".join(
-        f"static inline Vec each_{name}(Vec x) {{ for (int l = 0; l < LANES; ++l) x[l] = std::{name}(x[l]); return x; }}"
+        f"static inline Vec each_{name}(Vec x) {{\n"
+        f"  for (int l = 0; l < LANES; ++l) x[l] = std::{name}(x[l]);\n"
+        "  return x;\n}"
         for name in FUNCTIONS
     )
     before, after = _HEAD.replace("NUMBER", number).split("static inline Vec each_pow")

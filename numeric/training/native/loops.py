@@ -12,7 +12,9 @@ def names(count: int, letter: str = "i") -> list[str]:
     return [f"{letter}{axis}" for axis in range(count)]
 
 
-def nest(variables: Sequence[str], shape: Sequence[int], body: Iterable[str], axes: Iterable[int] | None = None) -> Lines:
+def nest(
+    variables: Sequence[str], shape: Sequence[int], body: Iterable[str], axes: Iterable[int] | None = None
+) -> Lines:
     """The body inside loops over these axes of the shape (all of them unless given), the last one innermost.
 
     An axis of size one has no loop, and `Operand.at` no term for it.

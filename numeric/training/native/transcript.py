@@ -56,7 +56,7 @@ class Transcript(TorchDispatchMode):
             return self._constant(tensor)
         if lanes:
             self.spans[array] = self.spans[array].until(self._count)
-        return Operand(array, lanes, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        return Operand(array, lanes, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -152,4 +152,6 @@ def _is_view(func: Any, args: Sequence[Any], out: Any) -> bool:
 
 
 def _unknown(func: Any) -> OptionError:
-    return OptionError(f"the steps hold the operation {func}, which has no native form: set backend to 'auto' or 'eager'")
+    return OptionError(
+        f"the steps hold the operation {func}, which has no native form: set backend to 'auto' or 'eager'"
+    )

@@ -26,7 +26,7 @@ class Span:
 
 
 def arranged(spans: Mapping[str, Span]) -> tuple[dict[str, int], int]:
-    """Each array's place, and the vectors that are needed in all: the first gap that is wide enough, in order of need."""
+    """Each array's place, the first gap that is wide enough, and the vectors that are needed in all."""
     places: dict[str, int] = {}
     for name, span in sorted(spans.items(), key=lambda item: item[1].first):
         taken = sorted((places[other], spans[other]) for other in places if spans[other].last >= span.first)

@@ -95,7 +95,9 @@ def _product(places: Places, out: Tensor, left: Tensor, right: Tensor) -> Lines:
 WRITERS: dict[str, Writer] = {
     "sum": _reduction("zero", "{total} += {value};"),
     "mean": _reduction("zero", "{total} += {value};", mean=True),
-    "amax": _reduction("spread(-INFINITY)", "{total} = ({value} > {total}) | ({value} != {value}) ? {value} : {total};"),
+    "amax": _reduction(
+        "spread(-INFINITY)", "{total} = ({value} > {total}) | ({value} != {value}) ? {value} : {total};"
+    ),
     "var": _variance,
     "_softmax": _softmax,
     "cumsum": _cumsum,
