@@ -108,7 +108,7 @@ def _arrays(program: Program, batch: Leaves, constants: int) -> Lines:
 
 
 def _loads(program: Program, batch: Leaves, noise: Leaves) -> Lines:
-    """What a step is given: drawn samples, noise of the target, noise of the parameters; arrays as in `Program.drawn`."""
+    """What a step is given: drawn samples, noise of the target and of the parameters; arrays as in `Program.drawn`."""
     index, target_noise = program.batches.drawn(0)
     present = [index is not None, target_noise is not None, bool(noise)]
     arrays = [f"drawn[t * {sum(present)} + {sum(present[:j])}]" for j in range(3)]
