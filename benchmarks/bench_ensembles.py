@@ -41,7 +41,7 @@ from numeric.training.backend import Backend
 
 REPLICAS, MANY_REPLICAS = 256, 4096
 PLAIN_STEPS, RUN_SECONDS = 1000, 1.0
-MEMORY_STEPS = 80
+MEMORY_STEPS = 40
 Row = dict[str, Any]
 Clock = Callable[[], float]
 
