@@ -190,6 +190,12 @@ def test_steps_without_a_native_form_are_refused(words: str, loss: Any) -> None:
         trained("native", loss=loss)
 
 
+def test_data_of_another_dtype_are_refused() -> None:
+    data = {**REGRESSION, "group": torch.arange(9)}
+    with pytest.raises(OptionError, match=r"there are data\['group'\] of torch.int64"):
+        trained("native", data=data)
+
+
 @needs_compiler
 def test_a_native_step_that_is_not_the_step_of_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcript, "EXPRESSIONS", {**transcript.EXPRESSIONS, "mul": "{0} + {1}"})

@@ -38,8 +38,10 @@ def native_source(program: Program, state: State) -> Source:
     Raises OptionError for an operation without a native form, and for data of another dtype than the parameters.
     """
     dtype = next(iter(state.point.values())).dtype
-    if dtype not in _NUMBER or any(leaf.dtype != dtype for leaf in program.batches.data.values()):
-        raise OptionError(f"native steps need parameters and data of one dtype, float or double, not {dtype}")
+    held_in = {"the parameters": dtype, **{f"data[{key!r}]": leaf.dtype for key, leaf in program.batches.data.items()}}
+    other = [f"{name} of {kind}" for name, kind in held_in.items() if kind != dtype or kind not in _NUMBER]
+    if other:
+        raise OptionError(f"native steps compute in one dtype, float32 or float64, and there are {', '.join(other)}")
     transcript = Transcript(dtype)
     point, velocity = (_first_replica(leaves) for leaves in copies(state))
     batch = _first_replica(program.batches.at(0))
