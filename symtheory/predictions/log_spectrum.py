@@ -45,9 +45,12 @@ class LogSpectrum:
         for symbol, source in sizes.items():
             single = single.replace(str(symbol), source)
         lines = [f"    total = ({single}) * {variable}.log().sum(-1)"]
-        for power, sign in ((self.sums, "+"), (self.gaps, "-")):
-            if power != 0:
-                difference = f"({variable}[..., :, None] {sign} {variable}[..., None, :])"
-                lines += fold_statement("pairs = ", f"{difference}.abs().log().triu(1).sum((-2, -1))")
-                lines.append(f"    total = total + ({torch_number(power)}) * pairs")
+        pairs = [(power, sign) for power, sign in ((self.sums, "+"), (self.gaps, "-")) if power != 0]
+        if pairs:
+            size = f"{variable}.shape[-1]"
+            lines.append(f"    i, j = torch.triu_indices({size}, {size}, 1, device={variable}.device)")
+        for power, sign in pairs:
+            source = f"({variable}[..., i] {sign} {variable}[..., j]).abs().log().sum(-1)"
+            number = "" if power == 1 else f"({torch_number(power)}) * "
+            lines += fold_statement("total = total + ", f"{number}{source}")
         return lines

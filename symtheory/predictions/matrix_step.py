@@ -8,13 +8,15 @@ from functools import cached_property
 
 import sympy as sp
 
-from symtheory.errors import CalculusError
+from symtheory.errors import CalculusError, DerivationError
 from symtheory.graph.shapes import Size
-from symtheory.matrix_calculus.polynomial import Letter, Polynomial, letter, polynomial
+from symtheory.matrix_calculus.polynomial import Letter, Polynomial, letter
 from symtheory.matrix_calculus.trace_form import TraceForm, differential, gradient, trace
 from symtheory.predictions.noise_mean import noise_mean
 from symtheory.predictions.subject import Subject
 from symtheory.symmetry.edge_group import GENERAL, EdgeGroup
+from symtheory.symmetry.factor import Factor
+from symtheory.symmetry.rescaling import Rescaling
 
 STEP = sp.Symbol("~step", positive=True)
 
@@ -28,18 +30,26 @@ class MatrixStep:
 
     All loss is a function of W: a step with ∂ℓ/∂W = E moves W to W − η L[E] + η² Q[E, E], exactly.
 
-    factors: F₁ (n×h) and F₂ (h×m), in symbols of the sizes n, m, h whatever was declared; charge: what gradient flow
-    keeps; declared: the declaration's values of n, m and h.
+    factors: F₁ (n×h) and F₂ (h×m), in symbols of the sizes n, m, h whatever was declared; declared: the declaration's
+    values of n, m and h.
     """
 
     factors: tuple[Letter, Letter]
-    charge: Polynomial
     declared: tuple[Size, Size, Size]
 
     @cached_property
     def product(self) -> Polynomial:
         """W."""
         return Polynomial({self.factors: sp.S.One}, (ROWS, COLUMNS))
+
+    @cached_property
+    def charge(self) -> Polynomial:
+        """C = F₁ᵀF₁ − F₂F₂ᵀ, which gradient flow keeps: no step changes it to first order."""
+        left, right = (Polynomial({(factor,): sp.S.One}, factor.shape) for factor in self.factors)
+        charge = left.T @ left - right @ right.T
+        if _coefficient(self.after_step(charge), 1):
+            raise DerivationError("the charge of the product is not conserved")
+        return charge
 
     @cached_property
     def error(self) -> sp.MatrixSymbol:
@@ -98,9 +108,9 @@ class MatrixStep:
 
 def matrix_step(subject: Subject) -> MatrixStep | None:
     """The step where w is a product of two matrices of parameters with one GL(h) between them, else None."""
-    group = next(iter(subject.group), None)
-    alone = len(subject.group) == 1 and len(subject.graph.parameters) == 2 and not subject.graph.inputs
-    if not alone or not isinstance(group, EdgeGroup) or group.algebra != GENERAL or group.copies:
+    if len(subject.group) != 1 or len(subject.graph.parameters) != 2 or subject.graph.inputs:
+        return None
+    if not _is_change_of_basis(next(iter(subject.group))):
         return None
     try:
         model = subject.matrices
@@ -115,14 +125,18 @@ def matrix_step(subject: Subject) -> MatrixStep | None:
         return None
     if not all(view.is_plain for view in model.views.values()):
         return None
-    (charge,) = group.charges.values()
     general = {first.symbol: _resized(first, (ROWS, INNER)), second.symbol: _resized(second, (INNER, COLUMNS))}
-    values = {symbol: letter(other) for symbol, other in general.items()}
     return MatrixStep(
         (replace(first, symbol=general[first.symbol]), replace(second, symbol=general[second.symbol])),
-        Polynomial(polynomial(charge).replaced(values).terms, (INNER, INNER)),
-        (product.shape[0], product.shape[1], group.size),
+        (product.shape[0], product.shape[1], first.shape[1]),
     )
+
+
+def _is_change_of_basis(factor: Factor) -> bool:
+    """Whether it is one GL(h), which for h = 1 is a rescaling of whole arrays."""
+    if isinstance(factor, EdgeGroup):
+        return factor.algebra == GENERAL and not factor.copies
+    return isinstance(factor, Rescaling) and all(not site.copies and site.place is None for site in factor.sites)
 
 
 def _resized(factor: Letter, shape: tuple[Size, Size]) -> sp.MatrixSymbol:
