@@ -107,8 +107,8 @@ def joint_matrix_moments(subject: Subject, step: MatrixStep) -> Prediction:
 
 
 _NO_DENSITY = (
-    "no closed density: the zero-flux condition has a curl for Y != 0; at Y = 0 and W square stationary_density has the "
-    "law of the singular values",
+    "no closed density: the zero-flux condition has a curl for Y != 0; at Y = 0 and W square, stationary_density has "
+    "the law of the singular values",
 )
 _PAIR = {"s_i": OWN, "s_j": OTHER}
 _SIZES = {"rows": ROWS, "columns": COLUMNS}

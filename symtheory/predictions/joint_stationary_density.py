@@ -36,7 +36,8 @@ ASSUMPTIONS = (
 
 
 def derive(subject: Subject) -> Prediction:
-    """For a product of two matrices see ``joint_matrix_moments``; else one of three laws of w ∈ R^d, as η → 0 at fixed T = ησ², X = E xxᵀ the Gram matrix of the features.
+    """One of three laws of w ∈ R^d, as η → 0 at fixed T = ησ², X = E xxᵀ the Gram matrix of the features; for a product
+    of two matrices that of ``joint_matrix_moments``.
 
     First, X diagonal: the coordinates are independent, each with the law of a single one, whose features drop out.
     Second, X arbitrary and k(w) = ‖∇φ‖² proportional to w: the zero-flux condition has a potential, in which features

@@ -37,10 +37,10 @@ ZERO = 1e-9  # singular values of the target below this share of the largest are
 CRITERION = (
     "measured/predicted, per-replica time averages first, errors over replicas, of the variances (of diagonal entries, "
     "of others within the rank, and of those beside it, averaged over each kind), of the shift Y − E W along its "
-    "singular vectors, and of the excess of the nuclear norm over the trace of W along them, which has the repulsion of "
-    f"singular values in it: {MOMENTS.criterion}; 1 + the mean correlation of W_ij and W_ji alike, with an error below "
-    f"{INDEPENDENT.largest_error:g}. Inconclusive if a mean or variance differs by more than {STEADY:g} standard errors "
-    f"between the halves of the snapshots, or the charge is further than {BALANCED:g} from that which noise leaves"
+    "singular vectors, and of the excess of the nuclear norm over the trace of W along them, which has the repulsion "
+    f"of singular values in it: {MOMENTS.criterion}; 1 + the mean correlation of W_ij and W_ji alike, with an error "
+    f"below {INDEPENDENT.largest_error:g}. Inconclusive if a mean or variance differs by more than {STEADY:g} standard "
+    f"errors between the halves of the snapshots, or the charge is further than {BALANCED:g} from that of the noise"
 )
 
 Ratio = tuple[float, float]
