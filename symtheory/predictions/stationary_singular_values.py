@@ -106,8 +106,8 @@ def _sizes(subject: Subject, frame: BalancedFrame) -> tuple[Size, Size]:
     left = sp.simplify(charge.subs({ROWS: n, COLUMNS: m}))
     if left != 0 and n.is_Integer and m.is_Integer:
         raise DerivationError(
-            f"'{subject.name}' is {n}×{m}: the noise moves the charge with W, to {frame.step.charge_drift} = 0, and "
-            "the law of W alone is closed for square W only; joint_stationary_density has its mean and covariance"
+            f"'{subject.name}' is {n}×{m}: the noise moves the charge with W, and the law of W alone is closed for "
+            "square W only; joint_stationary_density has its mean and covariance around a target"
         )
     if sp.simplify(charge.subs(COLUMNS, ROWS)) != 0:
         raise DerivationError("the noise does not keep the charge of a square product at zero")

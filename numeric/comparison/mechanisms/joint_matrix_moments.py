@@ -145,7 +145,7 @@ def _compare(functions: Any, run: Runs, target: _Target, frame: FloatArray) -> _
     squares = (centred**2).mean(0)
     moments = {
         f"variance of {kind}": _ratio((squares[:, chosen] / variance[chosen]).mean(-1))
-        for kind, chosen in _kinds(*variance.shape, rank).items()
+        for kind, chosen in _kinds(variance.shape[0], variance.shape[1], rank).items()
         if chosen.any()
     }
     moved = -np.diagonal(frame, axis1=-2, axis2=-1)[..., :rank].mean(0)
