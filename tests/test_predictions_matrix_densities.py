@@ -273,3 +273,5 @@ def test_symbolic_sizes_state_what_numbers_give() -> None:
         found = general[mechanism].relations[relation].rhs.subs({n: 6, m: 6, h: 2}).doit()
         assert sp.simplify(found - bound[mechanism].relations[relation].rhs.doit()) == 0
     assert "-h + n/2 > 0" in str(general[ONE])
+    swapped = st.Parametrization(st.param("G", m, h) @ st.param("H", n, h).T, name="swapped").predictions()
+    assert "(-n)*G.T*G + m*H.T*H = 0" in str(swapped[JOINT])

@@ -64,7 +64,7 @@ def joint_matrix_moments(subject: Subject, step: MatrixStep) -> Prediction:
             equation(
                 mean(sp.Function("s_i")(sp.Symbol("W"))), singular[i] + temperature * (shown(values.mean_single) + pair)
             ),
-            equation(step.charge_drift.expression().subs({ROWS: n, COLUMNS: m, INNER: h}), sp.ZeroMatrix(h, h)),
+            equation(step.charge_drift.expression().xreplace({ROWS: n, COLUMNS: m, INNER: h}), sp.ZeroMatrix(h, h)),
         ),
         observable="W over independent replicas after relaxation, around a target Y of the rank of W",
         assumptions=(

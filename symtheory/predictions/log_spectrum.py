@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import sympy as sp
@@ -41,9 +42,8 @@ class LogSpectrum:
     def statements(self, variable: str, sizes: dict[sp.Symbol, str]) -> list[str]:
         """Statements after which ``total`` is the logarithm; variable: name of the tensor ``(*batch, size)``; sizes:
         what the source calls the sizes that have other names there."""
-        single = torch_number(self.single)
-        for symbol, source in sizes.items():
-            single = single.replace(str(symbol), source)
+        names = {str(symbol): source for symbol, source in sizes.items()}
+        single = re.sub(r"[A-Za-z_]\w*", lambda found: names.get(found[0], found[0]), torch_number(self.single))
         lines = [f"    total = ({single}) * {variable}.log().sum(-1)"]
         pairs = [(power, sign) for power, sign in ((self.sums, "+"), (self.gaps, "-")) if power != 0]
         if pairs:

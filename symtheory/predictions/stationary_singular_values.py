@@ -41,7 +41,8 @@ def stationary_singular_values(subject: Subject, step: MatrixStep) -> Prediction
     rows, rank = _sizes(subject, frame)
     exponent, spectrum = SingularValueDiffusion(frame).log_density()
     declared = {ROWS: rows, INNER: rank}
-    own = LogSpectrum(*(sp.sympify(part).subs(declared) for part in (spectrum.single, spectrum.sums, spectrum.gaps)))
+    parts = (sp.sympify(part) for part in (spectrum.single, spectrum.sums, spectrum.gaps))
+    own = LogSpectrum(*(part.subs(declared, simultaneous=True) for part in parts))
     room = sp.expand(own.single + 1)
     if room.is_nonpositive:
         raise DerivationError(
@@ -103,7 +104,7 @@ def _sizes(subject: Subject, frame: BalancedFrame) -> tuple[Size, Size]:
     """Rows of a square W and its rank. The charge at the gauge that noise leaves alone has to be one for all W."""
     n, m, h = frame.step.declared
     charge = frame.diagonal(frame.step.charge, OWN)
-    left = sp.simplify(charge.subs({ROWS: n, COLUMNS: m}))
+    left = sp.simplify(charge.subs({ROWS: n, COLUMNS: m}, simultaneous=True))
     if left != 0 and n.is_Integer and m.is_Integer:
         raise DerivationError(
             f"'{subject.name}' is {n}×{m}: the noise moves the charge with W, and the law of W alone is closed for "
