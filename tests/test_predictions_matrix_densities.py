@@ -274,4 +274,4 @@ def test_symbolic_sizes_state_what_numbers_give() -> None:
         assert sp.simplify(found - bound[mechanism].relations[relation].rhs.doit()) == 0
     assert "-h + n/2 > 0" in str(general[ONE])
     swapped = st.Parametrization(st.param("G", m, h) @ st.param("H", n, h).T, name="swapped").predictions()
-    assert "(-n)*G.T*G + m*H.T*H = 0" in str(swapped[JOINT])
+    assert "m*H.T*H + (-n)*G.T*G = 0" in str(swapped[JOINT])
