@@ -12,8 +12,9 @@ from torch import nn
 
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
+from numeric.sharpness.fisher.covariant import covariant_form
 from numeric.sharpness.fisher.fisher_range import fisher_range
-from numeric.sharpness.fisher.hessian_form import covariant_form, gradient
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
 from numeric.sharpness.fisher.predictive import predictive
 from numeric.sharpness.fisher.stationary import check_step, stationary_state

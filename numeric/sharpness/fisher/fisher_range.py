@@ -29,13 +29,14 @@ class FisherRange:
 
     vectors: (r, D), orthonormal rows v_i. singular: (r,), s_i > 0, descending: those of the factor A with F = AᵀA, so
     that F itself is resolved to the square of the rounding. gap: s_r / s_{r+1}, infinite where the next is zero or
-    there is none: the rank is a matter of the threshold when this is near 1. projections: (k, D), random combinations
-    ζA of the factor's rows.
+    there is none: the rank is a matter of the threshold when this is near 1. rows: of A before
+    compression. projections: (k, D), random combinations ζA of the rows.
     """
 
     vectors: Tensor
     singular: Tensor
     gap: float
+    rows: int
     projections: Tensor
 
     @property
@@ -87,7 +88,7 @@ def fisher_range(
         raise SharpnessError("the Fisher information vanishes: the outputs depend on no measured parameter")
     following = float(singular[rank]) if rank < singular.numel() else 0.0
     gap = float(singular[rank - 1]) / following if following > 0 else math.inf
-    return FisherRange(vectors[:rank], singular[:rank], gap, projections)
+    return FisherRange(vectors[:rank], singular[:rank], gap, rows, projections)
 
 
 def _projected(parts: Iterator[Tensor], projections: Tensor, generator: torch.Generator) -> Iterator[Tensor]:

@@ -10,7 +10,11 @@ import torch
 from torch import nn
 
 from numeric.errors import OptionError
-from numeric.sharpness.fisher.hessian_form import HessianForm, covariant_form, gradient
+from numeric.sharpness.fisher import estimators
+from numeric.sharpness.fisher.covariant import covariant_form
+from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
+from numeric.sharpness.fisher.hessian_form import HessianForm
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.predictive import Predictive, predictive
 from numeric.sharpness.fisher.root import Root
 from numeric.sharpness.fisher.roots import ESTIMATORS, RootOptions
@@ -74,10 +78,11 @@ class FisherSharpness:
         options = RootOptions(self.draws, self.tolerance, self.probes or PROBES)
         root = ESTIMATORS[self.estimator](objective, distribution, options, generator)
         slope = gradient(objective)
-        form = HessianForm(objective, root)
+        form = HessianForm(objective, distribution, root)
         if self._covariant:
-            exact = (
-                root if self.estimator == "exact" else ESTIMATORS["exact"](objective, distribution, options, generator)
+            known = root if isinstance(root, FisherRange) and self.estimator == "exact" else None
+            exact = known or fisher_range(
+                objective, distribution, estimators.exact, generator, tolerance=self.tolerance
             )
             form = covariant_form(objective, distribution, root, exact, slope)
         probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes

@@ -13,7 +13,8 @@ from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
 from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
 from numeric.sharpness.fisher.gradient_noise import noise_form
-from numeric.sharpness.fisher.hessian_form import HessianForm, gradient
+from numeric.sharpness.fisher.hessian_form import HessianForm
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.predictive import Predictive, predictive
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
@@ -68,7 +69,7 @@ def stationary_state(
     distribution = predictive(objective, likelihood)
     span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=tolerance)
     orthonormal = replace(span, singular=torch.ones_like(span.singular))
-    hessian = HessianForm(objective, orthonormal).matrix()
+    hessian = HessianForm(objective, distribution, orthonormal).matrix()
     noise, total = noise_form(objective, distribution, orthonormal, generator)
     covariance = stationary_covariance(hessian, noise, eta, batch_size)
     return Stationary(span, distribution, hessian, noise, total, covariance)

@@ -35,6 +35,9 @@ class Bernoulli:
         # σ(f)σ(−f) and not p(1 − p): a confident coin keeps its digits.
         return (torch.sigmoid(natural) * torch.sigmoid(-natural)).sqrt().unsqueeze(-1)
 
+    def raised(self, natural: Tensor, residual: Tensor) -> Tensor:
+        return residual / (torch.sigmoid(natural) * torch.sigmoid(-natural)).clamp_min(torch.finfo(natural.dtype).tiny)
+
     def sample_score(self, natural: Tensor, generator: torch.Generator) -> Tensor:
         drawn = torch.rand(natural.shape, generator=generator, device=generator.device, dtype=natural.dtype)
         return (drawn.to(natural.device) < torch.sigmoid(natural)).to(natural.dtype) - torch.sigmoid(natural)

@@ -47,6 +47,10 @@ class Categorical:
         bottom = torch.diag_embed(torch.ones_like(rest)) - outer / (1 + first).unsqueeze(-1)
         return root.unsqueeze(-1) * torch.cat([top, bottom], -2)
 
+    def raised(self, natural: Tensor, residual: Tensor) -> Tensor:
+        # S(r/π) = r − π Σr, and residuals sum to zero.
+        return residual / natural.softmax(-1).clamp_min(torch.finfo(natural.dtype).tiny)
+
     def sample_score(self, natural: Tensor, generator: torch.Generator) -> Tensor:
         probabilities = natural.softmax(-1)
         classes = probabilities.shape[-1]
