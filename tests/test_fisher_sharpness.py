@@ -224,3 +224,19 @@ def test_a_rank_without_a_gap_is_said() -> None:
     threshold = between or float((span.singular[-1] + span.singular[-2]) / 2 / span.singular[0])
     found = evaluate(FisherSharpness(tolerance=threshold), at, seed=0)
     assert any("matter of the threshold" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("confidence", [1.0, 30.0])
+def test_hard_labels_end_at_half_the_rank_on_the_sphere_of_distributions(confidence: float) -> None:
+    """Closed form: in the metric of the sphere p = cos²φ, −log p has the curvatures 1/(2p) and c − 2 times ½."""
+    model, x = tanh_network(), inputs(4, 2)
+    with torch.no_grad():
+        model[2].weight.mul_(confidence)
+    labels = model(x).argmax(1)
+    own = model(x).softmax(1).gather(1, labels.unsqueeze(1)).detach()
+    for at in (Objective.of(model, nn.CrossEntropyLoss(), (x, labels)),):
+        value, details = measured(at)
+        assert details["rank"] == 8
+        assert value == pytest.approx(float((1 / (2 * own) + 0.5).sum()), rel=ROUNDING)
+        assert details["lambda_max"] == pytest.approx(float((1 / (2 * own)).max()), rel=ROUNDING)
+        assert details["lambda_min"] == pytest.approx(0.5, rel=ROUNDING)

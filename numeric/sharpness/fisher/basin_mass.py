@@ -12,7 +12,7 @@ from torch import nn
 
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
-from numeric.sharpness.fisher.covariant import covariant_form
+from numeric.sharpness.fisher.covariant import covariant_eigenvalues
 from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
@@ -67,19 +67,20 @@ class BasinMass:
     def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
         distribution = predictive(objective, self.likelihood)
         span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=self.tolerance)
-        form = covariant_form(objective, distribution, span, span, gradient(objective))
-        curvatures = torch.linalg.eigvalsh(form.matrix())
+        curvatures, rounding = covariant_eigenvalues(objective, distribution, span, gradient(objective))
+        rank = curvatures.numel()
         if float(curvatures[0]) <= 0:
             raise SharpnessError(f"no basin: F⁺H has the eigenvalue {float(curvatures[0]):.3g} on the range of F")
         spread = math.log(math.pi * self.eta / self.batch_size)
         sharpness = float(curvatures.sum())
         details = {
-            "rank": float(span.rank),
+            "rank": rank,
             "rank_gap": span.gap,
+            "rounding": rounding,
             "fisher_trace": sharpness,
-            "least_at_this_trace": 0.5 * span.rank * (spread - math.log(sharpness / span.rank)),
+            "least_at_this_trace": 0.5 * rank * (spread - math.log(sharpness / rank)),
         }
-        return 0.5 * (span.rank * spread - float(curvatures.log().sum())), details
+        return 0.5 * (rank * spread - float(curvatures.log().sum())), details
 
     def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
         state = stationary_state(

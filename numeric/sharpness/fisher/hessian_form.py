@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,27 +11,12 @@ from torch import Tensor
 from numeric.errors import SharpnessError
 from numeric.sharpness.batch import Batch
 from numeric.sharpness.cost import FORWARD, HESSIAN_PRODUCT
-from numeric.sharpness.fisher.likelihoods import Family
+from numeric.sharpness.fisher.connection import Connection, potential_slope
 from numeric.sharpness.fisher.linearized import Linearized, pulled
-from numeric.sharpness.fisher.predictive import Predictive, fisher_product
+from numeric.sharpness.fisher.predictive import Predictive
 from numeric.sharpness.fisher.root import Root
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.second_order import SecondOrder, second_order
-
-
-class Connection(Protocol):
-    """The velocity c = J F⁺∇L of the outputs under natural gradient flow, which the Levi-Civita connection asks for.
-
-    fills_outputs: whether the functions fill the whole space of outputs, so that no residual is normal to them.
-    """
-
-    @property
-    def fills_outputs(self) -> bool: ...
-
-    def velocity(self, model: Linearized, family: Family, residual: Tensor) -> Tensor:
-        """c (n, p, c) of a batch whose residuals, in units of the scale, are (n, p, c)."""
-        ...
-
 
 # Products that are taken in one vectorized backward pass.
 CHUNK = 32
@@ -60,6 +44,7 @@ class HessianForm:
     root: Root
     connection: Connection | None = None
     kernels: SecondOrder = field(init=False)
+    bends: list[float] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         kernels = second_order(self.objective)
@@ -84,35 +69,26 @@ class HessianForm:
         form = self.products(torch.eye(self.root.rank, dtype=leaf.dtype, device=leaf.device))
         return (form + form.mT) / 2
 
+    @property
+    def rounding(self) -> float:
+        """How far off an eigenvalue may be: eps ‖∇p·∇²f‖ ‖W‖², the norms as far as the products made show them."""
+        leaf = next(iter(self.objective.parameters.values()))
+        return torch.finfo(leaf.dtype).eps * max(self.bends, default=0.0) * self.root.stretch**2
+
     def _batch_product(self, batch: Batch) -> Callable[[Tensor], Tensor]:
         """Rows v (k, D) -> rows H_B v, on one retained graph."""
         model = Linearized(self.objective, self.predictive, batch)
-        slope, outputs = self._potential(model, batch)
+        outputs = model.natural.detach().requires_grad_()
+        velocity = None if self.connection is None else lambda r: self.connection.velocity(model, outputs.detach(), r)
+        slope = potential_slope(self.objective, self.predictive, batch, outputs, model.output, velocity)
         flat = self.connection is not None and self.connection.fills_outputs
         second = model.contracted(torch.zeros_like(outputs) if flat else slope.detach())
 
         def product(directions: Tensor) -> Tensor:
             self.objective.cost.add(PRODUCT * directions.shape[0], batch.size)
             curved = pulled([slope], [outputs], [model.push(directions)])[0]
-            return model.pull(curved) + second(directions)
+            bent = second(directions)
+            self.bends.append(float((bent.norm(dim=1) / directions.norm(dim=1)).max()))
+            return model.pull(curved) + bent
 
         return product
-
-    def _potential(self, model: Linearized, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(∇p with its graph, the natural parameters it is taken by), (n, p, c) both."""
-        outputs = model.natural.detach().requires_grad_()
-        with torch.enable_grad():
-            potential = self.predictive.loss(self.objective, outputs, model.output, batch.target)
-            (slope,) = torch.autograd.grad(potential, outputs, create_graph=True)
-            if self.connection is not None:
-                residual = slope.detach() * (batch.size / self.predictive.scale)
-                velocity = self.connection.velocity(model, self.predictive.family, residual)
-                potential = self._connected(outputs, velocity) / batch.size
-                slope = slope - torch.autograd.grad(potential, outputs, create_graph=True)[0]
-        return slope, outputs
-
-    def _connected(self, outputs: Tensor, velocity: Tensor) -> Tensor:
-        """s Σ_i ½ c_i·(∇A(f_i) + S_i f_i): the mean of the potentials of the family's two flat connections."""
-        family = self.predictive.family
-        flat = fisher_product(family.root(outputs.detach()), velocity)
-        return 0.5 * self.predictive.scale * ((velocity * family.mean(outputs)).sum() + (flat * outputs).sum())

@@ -56,6 +56,10 @@ class KroneckerRoot:
         eigenvalues = torch.cat([layer.eigenvalues.flatten() for layer in self.layers])
         return float(eigenvalues.sum().square() / eigenvalues.square().sum())
 
+    @property
+    def stretch(self) -> float:
+        return max(float(layer.eigenvalues.min().rsqrt()) for layer in self.layers)
+
     def lift(self, coordinates: Tensor) -> Tensor:
         found: dict[str, Tensor] = {}
         pieces = coordinates.split([layer.eigenvalues.numel() for layer in self.layers], dim=1)

@@ -24,6 +24,11 @@ class Root(Protocol):
     @property
     def gap(self) -> float: ...
 
+    @property
+    def stretch(self) -> float:
+        """The largest singular value of W."""
+        ...
+
     def lift(self, coordinates: Tensor) -> Tensor:
         """W z for rows z: (k, r) -> (k, D)."""
         ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from numeric.errors import OptionError
 from numeric.sharpness.fisher import estimators
@@ -15,23 +16,23 @@ from numeric.sharpness.fisher.covariant import covariant_form
 from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
 from numeric.sharpness.fisher.hessian_form import HessianForm
 from numeric.sharpness.fisher.linearized import gradient
+from numeric.sharpness.fisher.output_form import output_eigenvalues
 from numeric.sharpness.fisher.predictive import Predictive, predictive
 from numeric.sharpness.fisher.root import Root
 from numeric.sharpness.fisher.roots import ESTIMATORS, RootOptions
-from numeric.sharpness.fisher.spectrum import EXACT_RANK, Statistic, lambda_max, trace
+from numeric.sharpness.fisher.spectrum import EXACT_RANK, STATISTICS, of_eigenvalues
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
 from numeric.sharpness.value import Value
 
-STATISTICS: dict[str, Callable[[HessianForm, int | None, torch.Generator], Statistic]] = {
-    "trace": trace,
-    "lambda_max": lambda_max,
-}
 # Random vectors for the trace where the rank is too large for the exact one.
 PROBES = 100
 # Below this ratio of neighbouring singular values the rank, and with it the value, is a matter of the threshold.
 CLEAR_GAP = 10.0
+# Above this share of the value, rounding is worth a note.
+CLEAR_DIGITS = 0.01
+PLAIN = "the Hessian is the plain one: not a tensor where the gradient does not vanish"
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,7 @@ class FisherSharpness:
         options = RootOptions(self.draws, self.tolerance, self.probes or PROBES)
         root = ESTIMATORS[self.estimator](objective, distribution, options, generator)
         slope = gradient(objective)
-        form = HessianForm(objective, distribution, root)
-        if self._covariant:
-            known = root if isinstance(root, FisherRange) and self.estimator == "exact" else None
-            exact = known or fisher_range(
-                objective, distribution, estimators.exact, generator, tolerance=self.tolerance
-            )
-            form = covariant_form(objective, distribution, root, exact, slope)
-        probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes
-        found = STATISTICS[self.statistic](form, probes, generator)
+        found = self._found(objective, distribution, root, slope, generator)
         details = {
             "estimator": self.estimator,
             "likelihood": distribution.family.name,
@@ -98,24 +91,55 @@ class FisherSharpness:
             "gradient_norm": float(torch.linalg.vector_norm(slope)),
             **found.details,
         }
-        return Value(found.value, found.standard_error, details, self._notes(distribution, root, form, probes))
+        plain = () if self._covariant else (PLAIN,)
+        notes = (*distribution.notes, *found.notes, *plain, *self._doubts(found, details))
+        return Value(found.value, found.standard_error, details, notes)
+
+    def _found(
+        self, objective: Objective, distribution: Predictive, root: Root, slope: Tensor, generator: torch.Generator
+    ) -> Value:
+        exact = root if isinstance(root, FisherRange) and self.estimator == "exact" else None
+        if self._covariant and exact is not None and exact.fills_outputs and not distribution.notes:
+            return self._of(output_eigenvalues(objective, distribution), {"rank_gap": math.inf})
+        form = HessianForm(objective, distribution, root)
+        if self._covariant:
+            exact = exact or fisher_range(
+                objective, distribution, estimators.exact, generator, tolerance=self.tolerance
+            )
+            form = covariant_form(objective, distribution, root, exact, slope)
+        probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes
+        if probes is None:
+            found = self._of(torch.linalg.eigvalsh(form.matrix()), {})
+        else:
+            value, error = STATISTICS[self.statistic](form, probes, generator)
+            found = Value(value, error, {"probes": probes} if self.statistic == "trace" else {})
+        details = {**found.details, "rounding": form.rounding}
+        return Value(found.value, found.standard_error, details, form.kernels.notes)
+
+    def _of(self, eigenvalues: Tensor, details: dict[str, float]) -> Value:
+        others = of_eigenvalues(eigenvalues)
+        value = others.pop(self.statistic)
+        return Value(value, None, {"rank": eigenvalues.numel(), **details, **others})
 
     @property
     def _covariant(self) -> bool:
         return self.estimator == "exact" if self.covariant is None else self.covariant
 
-    def _notes(self, distribution: Predictive, root: Root, form: HessianForm, probes: int | None) -> tuple[str, ...]:
-        notes = [*distribution.notes, *form.kernels.notes]
-        if root.gap < CLEAR_GAP:
+    def _doubts(self, found: Value, details: dict[str, Any]) -> list[str]:
+        notes = []
+        if details["rank_gap"] < CLEAR_GAP:
             notes.append(
-                f"the rank {root.rank} is a matter of the threshold: the next singular value is smaller by a factor of "
-                f"{root.gap:.2g} only"
+                f"the rank {details['rank']} is a matter of the threshold: the next singular value is smaller by a "
+                f"factor of {details['rank_gap']:.2g} only"
             )
-        if not self._covariant:
-            notes.append("the Hessian is the plain one: not a tensor where the gradient does not vanish")
-        if probes is not None and self.probes is None:
-            notes.append(f"the rank is {root.rank}: estimated with {probes} random vectors or Lanczos iterations")
-        return tuple(notes)
+        rounding = details.get("rounding", 0.0)
+        if rounding > CLEAR_DIGITS * abs(found.value):
+            notes.append(f"rounding may move an eigenvalue by {rounding:.2g}: take float64, or a larger tolerance")
+        if self.probes is None and details["rank"] > EXACT_RANK and "lambda_min" not in details:
+            notes.append(
+                f"the rank is {details['rank']}: estimated, with {PROBES} random vectors or Lanczos iterations"
+            )
+        return notes
 
 
 def fisher_sharpness(

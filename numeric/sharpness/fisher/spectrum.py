@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
 
 from numeric.sharpness.fisher.hessian_form import HessianForm
 
@@ -17,34 +17,31 @@ EXACT_RANK = 1024
 LANCZOS_TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """A number read from the form, its standard error over random probes, and by-products by name."""
+def of_eigenvalues(eigenvalues: Tensor) -> dict[str, float]:
+    """The trace, the largest and the smallest of all eigenvalues (r,) of F⁺H on the range of F."""
+    return {
+        "trace": float(eigenvalues.sum()),
+        "lambda_max": float(eigenvalues.max()),
+        "lambda_min": float(eigenvalues.min()),
+    }
 
-    value: float
-    standard_error: float | None
-    details: dict[str, float]
 
-
-def trace(form: HessianForm, probes: int | None, generator: torch.Generator) -> Statistic:
-    """tr(F⁺H): that of the whole form, or Hutchinson's mean of zᵀ(Wᵀ H W)z over `probes` random z, E zzᵀ = 1."""
-    if probes is None:
-        eigenvalues = torch.linalg.eigvalsh(form.matrix())
-        details = {"lambda_max": float(eigenvalues[-1]), "lambda_min": float(eigenvalues[0])}
-        return Statistic(float(eigenvalues.sum()), None, details)
+def trace(form: HessianForm, probes: int, generator: torch.Generator) -> tuple[float, float | None]:
+    """tr(F⁺H) as Hutchinson's mean of zᵀ(Wᵀ H W)z over random z, E zzᵀ = 1, and its standard error."""
     z = form.root.probes(probes, generator)
     found = (z * form.products(z)).sum(1).double()
-    error = float(found.std() / math.sqrt(probes)) if probes > 1 else None
-    return Statistic(float(found.mean()), error, {"probes": probes})
+    return float(found.mean()), float(found.std() / math.sqrt(probes)) if probes > 1 else None
 
 
-def lambda_max(form: HessianForm, probes: int | None, generator: torch.Generator) -> Statistic:
-    """λ_max(F⁺H) on the range of F; with `probes`, by Lanczos iterations to relative 1e-3 instead of the whole form."""
-    if probes is not None and form.root.rank > 1:
-        return Statistic(_lanczos(form, generator), None, {})
-    eigenvalues = torch.linalg.eigvalsh(form.matrix())
-    details = {"trace": float(eigenvalues.sum()), "lambda_min": float(eigenvalues[0])}
-    return Statistic(float(eigenvalues[-1]), None, details)
+def lambda_max(form: HessianForm, probes: int, generator: torch.Generator) -> tuple[float, float | None]:
+    """λ_max(F⁺H) on the range of F by Lanczos iterations to relative 1e-3."""
+    if form.root.rank == 1:
+        return float(form.matrix()), None
+    return _lanczos(form, generator), None
+
+
+# How each statistic is found without the whole form.
+STATISTICS = {"trace": trace, "lambda_max": lambda_max}
 
 
 def _lanczos(form: HessianForm, generator: torch.Generator) -> float:
