@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -79,9 +80,10 @@ class HessianForm:
         """Rows v (k, D) -> rows H_B v, on one retained graph."""
         model = Linearized(self.objective, self.predictive, batch)
         outputs = model.natural.detach().requires_grad_()
-        velocity = None if self.connection is None else lambda r: self.connection.velocity(model, outputs.detach(), r)
+        connection = self.connection
+        velocity = None if connection is None else partial(connection.velocity, model, outputs.detach())
         slope = potential_slope(self.objective, self.predictive, batch, outputs, model.output, velocity)
-        flat = self.connection is not None and self.connection.fills_outputs
+        flat = connection is not None and connection.fills_outputs
         second = model.contracted(torch.zeros_like(outputs) if flat else slope.detach())
 
         def product(directions: Tensor) -> Tensor:
