@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness import Objective, evaluate
 from numeric.sharpness.fisher import estimators, rows
+from numeric.sharpness.fisher import fisher_range as fisher_range_module
 from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.predictive import predictive
 from numeric.sharpness.fisher.sharpness import FisherSharpness, fisher_sharpness
@@ -243,3 +244,34 @@ def test_hard_labels_end_at_half_the_rank_on_the_sphere_of_distributions(confide
     assert value == pytest.approx(float((1 / (2 * own) + 0.5).sum()), rel=ROUNDING)
     assert details["lambda_max"] == pytest.approx(float((1 / (2 * own)).max()), rel=ROUNDING)
     assert details["lambda_min"] == pytest.approx(0.5, rel=ROUNDING)
+
+
+def test_memory_is_bounded_by_chunks_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = objective(tanh_network(), "bernoulli")
+    value, _ = measured(at)
+    seen: list[int] = []
+    whole = rows.pulled_rows
+
+    def watched(objective: Objective, *arguments: Any) -> Tensor:
+        found = whole(objective, *arguments)
+        seen.append(found.numel())
+        return found
+
+    monkeypatch.setattr(fisher_range_module, "pulled_rows", watched)
+    monkeypatch.setattr(fisher_range_module, "CHUNK_ENTRIES", 300)
+    assert measured(at)[0] == pytest.approx(value, rel=ROUNDING)
+    assert max(seen) <= 300
+    monkeypatch.setattr(fisher_range_module, "FACTOR_ENTRIES", 200)
+    with pytest.raises(SharpnessError, match="fewer samples"):
+        measured(at)
+
+
+def test_rounding_is_said_where_directions_of_f_are_small() -> None:
+    x = inputs(20, 2)
+    notes = {}
+    for dtype in (torch.float32, torch.float64):
+        model = tanh_network()
+        at = Objective.of(model.to(dtype), nn.CrossEntropyLoss(), (x, CLASSES))
+        notes[dtype] = evaluate(FisherSharpness(), at, seed=0).notes
+    assert "measure in float64" in notes[torch.float32][0]
+    assert notes[torch.float64] == ()

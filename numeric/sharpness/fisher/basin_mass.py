@@ -12,7 +12,7 @@ from torch import nn
 
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
-from numeric.sharpness.fisher.covariant import covariant_eigenvalues
+from numeric.sharpness.fisher.covariant import covariant_eigenvalues, rounding_notes
 from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
@@ -62,7 +62,7 @@ class BasinMass:
             "log_depth": -2 * self.batch_size / self.eta * mean_loss(objective),
             "gradient_norm": float(torch.linalg.vector_norm(gradient(objective))),
         }
-        return Value(mass, None, {**common, **details})
+        return Value(mass, None, {**common, **details}, rounding_notes(details.get("rounding", 0.0)))
 
     def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
         distribution = predictive(objective, self.likelihood)

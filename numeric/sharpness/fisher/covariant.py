@@ -13,6 +13,9 @@ from numeric.sharpness.fisher.predictive import Predictive
 from numeric.sharpness.fisher.root import Root
 from numeric.sharpness.objective import Objective
 
+# Above this share, rounding is worth a note.
+CLEAR_DIGITS = 0.01
+
 
 def covariant_form(
     objective: Objective, predictive: Predictive, root: Root, exact: FisherRange, slope: Tensor
@@ -26,9 +29,16 @@ def covariant_form(
 def covariant_eigenvalues(
     objective: Objective, predictive: Predictive, exact: FisherRange, slope: Tensor
 ) -> tuple[Tensor, float]:
-    """The eigenvalues of F⁺H on the range of F, and how far rounding may move one of them."""
+    """The eigenvalues of F⁺H on the range of F, and the share that rounding may add."""
     if exact.fills_outputs and not predictive.notes:
         return output_eigenvalues(objective, predictive), 0.0
     form = covariant_form(objective, predictive, exact, exact, slope)
     eigenvalues = torch.linalg.eigvalsh(form.matrix())
     return eigenvalues, form.rounding
+
+
+def rounding_notes(rounding: float) -> tuple[str, ...]:
+    """What to say of a share that rounding may add to F⁺H."""
+    if rounding < CLEAR_DIGITS:
+        return ()
+    return (f"rounding may move F⁺H by {rounding:.2g} of its largest: measure in float64, or at a larger tolerance",)

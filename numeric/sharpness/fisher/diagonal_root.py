@@ -35,8 +35,8 @@ class DiagonalRoot:
         return float(self.diagonal.sum().square() / self.diagonal.square().sum())
 
     @property
-    def stretch(self) -> float:
-        return float(self.diagonal.min().rsqrt())
+    def condition(self) -> float:
+        return float((self.diagonal.max() / self.diagonal.min()).sqrt())
 
     def lift(self, coordinates: Tensor) -> Tensor:
         tangents = coordinates.new_zeros(coordinates.shape[0], self.dimension)

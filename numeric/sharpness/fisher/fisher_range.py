@@ -58,8 +58,8 @@ class FisherRange:
         return covectors @ self.vectors.mT / self.singular
 
     @property
-    def stretch(self) -> float:
-        return float(1 / self.singular[-1])
+    def condition(self) -> float:
+        return float(self.singular[0] / self.singular[-1])
 
     def probes(self, number: int, generator: torch.Generator) -> Tensor:
         """z = Wᵀ Aᵀζ, (number, r), with E zzᵀ = 1. Made in output space, they are the same along an orbit."""
@@ -117,11 +117,12 @@ def factor_parts(
     samples = sum(batch.size for batch in objective.batches())
     dimension = count(objective.parameters)
     for batch in objective.batches():
-        pulled = covectors(objective, predictive, batch, generator) / math.sqrt(samples)
-        chunk = max(1, CHUNK_ENTRIES // (dimension * pulled.shape[1]))
+        one = covectors(objective, predictive, batch.select(slice(0, 1)), generator)[0]
+        chunk = max(1, CHUNK_ENTRIES // (len(one) * max(dimension, one[0].numel())))
         for start in range(0, batch.size, chunk):
-            rows = slice(start, start + chunk)
-            yield pulled_rows(objective, predictive, batch.select(rows), pulled[rows])
+            part = batch.select(slice(start, min(start + chunk, batch.size)))
+            pulled = covectors(objective, predictive, part, generator) / math.sqrt(samples)
+            yield pulled_rows(objective, predictive, part, pulled)
 
 
 def compressed(parts: Iterator[Tensor], dimension: int) -> tuple[Tensor, int]:

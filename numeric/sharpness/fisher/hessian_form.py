@@ -45,7 +45,6 @@ class HessianForm:
     root: Root
     connection: Connection | None = None
     kernels: SecondOrder = field(init=False)
-    bends: list[float] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         kernels = second_order(self.objective)
@@ -72,9 +71,9 @@ class HessianForm:
 
     @property
     def rounding(self) -> float:
-        """How far off an eigenvalue may be: eps ‖∇p·∇²f‖ ‖W‖², the norms as far as the products made show them."""
+        """eps (s_1/s_r)², the share of the largest curvature that rounding may add to F⁺H: cautious, dimensionless."""
         leaf = next(iter(self.objective.parameters.values()))
-        return torch.finfo(leaf.dtype).eps * max(self.bends, default=0.0) * self.root.stretch**2
+        return torch.finfo(leaf.dtype).eps * self.root.condition**2
 
     def _batch_product(self, batch: Batch) -> Callable[[Tensor], Tensor]:
         """Rows v (k, D) -> rows H_B v, on one retained graph."""
@@ -89,8 +88,6 @@ class HessianForm:
         def product(directions: Tensor) -> Tensor:
             self.objective.cost.add(PRODUCT * directions.shape[0], batch.size)
             curved = pulled([slope], [outputs], [model.push(directions)])[0]
-            bent = second(directions)
-            self.bends.append(float((bent.norm(dim=1) / directions.norm(dim=1)).max()))
-            return model.pull(curved) + bent
+            return model.pull(curved) + second(directions)
 
         return product

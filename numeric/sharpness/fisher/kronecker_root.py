@@ -57,8 +57,9 @@ class KroneckerRoot:
         return float(eigenvalues.sum().square() / eigenvalues.square().sum())
 
     @property
-    def stretch(self) -> float:
-        return max(float(layer.eigenvalues.min().rsqrt()) for layer in self.layers)
+    def condition(self) -> float:
+        eigenvalues = torch.cat([layer.eigenvalues.flatten() for layer in self.layers])
+        return float((eigenvalues.max() / eigenvalues.min()).sqrt())
 
     def lift(self, coordinates: Tensor) -> Tensor:
         found: dict[str, Tensor] = {}

@@ -25,8 +25,8 @@ class Root(Protocol):
     def gap(self) -> float: ...
 
     @property
-    def stretch(self) -> float:
-        """The largest singular value of W."""
+    def condition(self) -> float:
+        """The largest singular value of W over the smallest."""
         ...
 
     def lift(self, coordinates: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from numeric.errors import OptionError
 from numeric.sharpness.fisher import estimators
-from numeric.sharpness.fisher.covariant import covariant_form
+from numeric.sharpness.fisher.covariant import covariant_form, rounding_notes
 from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
 from numeric.sharpness.fisher.hessian_form import HessianForm
 from numeric.sharpness.fisher.linearized import gradient
@@ -30,8 +30,6 @@ from numeric.sharpness.value import Value
 PROBES = 100
 # Below this ratio of neighbouring singular values the rank, and with it the value, is a matter of the threshold.
 CLEAR_GAP = 10.0
-# Above this share of the value, rounding is worth a note.
-CLEAR_DIGITS = 0.01
 PLAIN = "the Hessian is the plain one: not a tensor where the gradient does not vanish"
 
 
@@ -42,15 +40,21 @@ class FisherSharpness:
     F = E_x E_{y~p_θ} ∇log p ∇log pᵀ over the model's own labels, in the unit of the loss (see `Predictive`), and H the
     covariant Hessian ∇²L − Γ·∇L of F's Levi-Civita connection: the value is then the same for all parametrizations of
     one function by smooth maps, at critical points and away from them, as long as the rank of F is constant nearby.
-    At zero residual under a canonical link H = F, so that the trace is the rank of F and λ_max is 1.
+    At zero residual under a canonical link H = F, so that the trace is the rank of F and λ_max is 1. Hard labels leave
+    a residual: as a classifier of c classes grows sure of them, a sample's trace tends to (c − 1)/2 and not to c − 1
+    (−log p is half as curved on the sphere of distributions as in the logits). Where the functions fill the space of
+    outputs (n(c − 1) independent rows) the value is one of the predictions alone, and taken sample by sample.
     The normalization of 2606.20469 was not at hand; this is the natural definition with the properties it states.
 
     estimator: "exact" (a sum over all labels), "sampled" (`draws` labels a sample, unbiased for F), "empirical" (the
     data's labels: vanishes at interpolation), "diagonal", "sampled_diagonal", "empirical_diagonal" (their diagonals),
-    "kfac" (curvlinops). Only "exact" is invariant. covariant: by default for "exact" alone, since it takes the exact F;
-    the plain ∇²L otherwise, the same where the gradient vanishes. probes: random vectors in place of the exact trace,
-    Lanczos iterations in place of all eigenvalues (default: above rank 1024). tolerance: singular values of F's root
-    below this fraction of the largest count as zero. likelihood: its name where the loss does not show it.
+    "kfac" (curvlinops). "exact" alone is invariant under all smooth maps. The diagonals are under maps that are
+    diagonal themselves (rescaling), K-FAC under changes of a layer's basis; but where f is linear in every single
+    weight (ReLU and linear networks) the diagonal's trace under a canonical link only counts the parameters.
+    covariant: by default for "exact" alone, since it takes the exact F; the plain ∇²L otherwise, the same where the
+    gradient vanishes. probes: random vectors in place of the exact trace, Lanczos iterations in place of all
+    eigenvalues (default: above rank 1024). tolerance: singular values of F's root below this fraction of the largest
+    count as zero. likelihood: its name where the loss does not show it.
     """
 
     statistic: Literal["trace", "lambda_max"] = "trace"
@@ -92,7 +96,7 @@ class FisherSharpness:
             **found.details,
         }
         plain = () if self._covariant else (PLAIN,)
-        notes = (*distribution.notes, *found.notes, *plain, *self._doubts(found, details))
+        notes = (*distribution.notes, *found.notes, *plain, *self._doubts(details))
         return Value(found.value, found.standard_error, details, notes)
 
     def _found(
@@ -125,16 +129,14 @@ class FisherSharpness:
     def _covariant(self) -> bool:
         return self.estimator == "exact" if self.covariant is None else self.covariant
 
-    def _doubts(self, found: Value, details: dict[str, Any]) -> list[str]:
+    def _doubts(self, details: dict[str, Any]) -> list[str]:
         notes = []
         if details["rank_gap"] < CLEAR_GAP:
             notes.append(
                 f"the rank {details['rank']} is a matter of the threshold: the next singular value is smaller by a "
                 f"factor of {details['rank_gap']:.2g} only"
             )
-        rounding = details.get("rounding", 0.0)
-        if rounding > CLEAR_DIGITS * abs(found.value):
-            notes.append(f"rounding may move an eigenvalue by {rounding:.2g}: take float64, or a larger tolerance")
+        notes.extend(rounding_notes(details.get("rounding", 0.0)))
         if self.probes is None and details["rank"] > EXACT_RANK and "lambda_min" not in details:
             notes.append(
                 f"the rank is {details['rank']}: estimated, with {PROBES} random vectors or Lanczos iterations"
@@ -162,7 +164,8 @@ def fisher_sharpness(
 
     loss: (output, target) -> mean over the samples, a scalar. data: one batch or an iterable of batches. keep: picks
     parameters by name. blocks: a bound symmetry, along which the change of the value is measured too.
-    Costs one backward pass for every number of the output and, at rank r, r Hessian products (2r units).
+    Costs one backward pass for every number of the output, and (10/3) r units for r = rank F Hessian products; these
+    fall away where the functions fill the outputs' space.
     Raises OptionError for options out of range and a loss that is no known likelihood, SharpnessError for a loss of
     which no sharpness can be measured or a Fisher factor too large to hold.
     """
