@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -240,6 +241,7 @@ def test_hard_labels_end_at_half_the_rank_on_the_sphere_of_distributions(confide
     labels = model(x).argmax(1)
     own = model(x).softmax(1).gather(1, labels.unsqueeze(1)).detach()
     value, details = measured(Objective.of(model, nn.CrossEntropyLoss(), (x, labels)))
+    assert json.loads(json.dumps(details, allow_nan=False)) == details
     assert details["rank"] == 8
     assert value == pytest.approx(float((1 / (2 * own) + 0.5).sum()), rel=ROUNDING)
     assert details["lambda_max"] == pytest.approx(float((1 / (2 * own)).max()), rel=ROUNDING)

@@ -17,6 +17,7 @@ from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
 from numeric.sharpness.fisher.predictive import predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.fisher.stationary import check_step, stationary_state
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
@@ -64,7 +65,7 @@ class BasinMass:
         }
         return Value(mass, None, {**common, **details}, rounding_notes(details.get("rounding", 0.0)))
 
-    def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+    def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         distribution = predictive(objective, self.likelihood)
         span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=self.tolerance)
         curvatures, rounding = covariant_eigenvalues(objective, distribution, span, gradient(objective))
@@ -75,14 +76,14 @@ class BasinMass:
         sharpness = float(curvatures.sum())
         details = {
             "rank": rank,
-            "rank_gap": span.gap,
+            "rank_gap": stated_gap(span),
             "rounding": rounding,
             "fisher_trace": sharpness,
             "least_at_this_trace": 0.5 * rank * (spread - math.log(sharpness / rank)),
         }
         return 0.5 * (rank * spread - float(curvatures.log().sum())), details
 
-    def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+    def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         state = stationary_state(
             objective,
             self.eta,
@@ -96,7 +97,7 @@ class BasinMass:
         values = torch.linalg.eigvalsh(scaled)
         if float(values[0]) <= 0:
             raise SharpnessError("no basin: the gradient noise, and so SGD's covariance, is singular on the range of F")
-        return 0.5 * float(values.log().sum()), {"rank": float(state.span.rank), "rank_gap": state.span.gap}
+        return 0.5 * float(values.log().sum()), {"rank": state.span.rank, "rank_gap": stated_gap(state.span)}
 
 
 def basin_mass(

@@ -30,7 +30,8 @@ class FisherRange:
     vectors: (r, D), orthonormal rows v_i. singular: (r,), s_i > 0, descending: those of the factor A with F = AᵀA, so
     that F itself is resolved to the square of the rounding. gap: s_r / s_{r+1}, infinite where the next is zero or
     there is none: the rank is a matter of the threshold when this is near 1. fills_outputs: whether the rows
-    of A are independent. projections: (k, D), random combinations ζA of the rows.
+    of A are independent (False where a tolerance was asked for). projections: (k, D), random combinations ζA of the
+    rows.
     """
 
     vectors: Tensor
@@ -92,7 +93,7 @@ def fisher_range(
         raise SharpnessError("the Fisher information vanishes: the outputs depend on no measured parameter")
     following = float(singular[rank]) if rank < singular.numel() else 0.0
     gap = float(singular[rank - 1]) / following if following > 0 else math.inf
-    fills = rows <= factor.shape[1] and _independent(factor)
+    fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
     return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections)
 
 

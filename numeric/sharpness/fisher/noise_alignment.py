@@ -18,6 +18,7 @@ from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.gradient_noise import noise_form
 from numeric.sharpness.fisher.linearized import Linearized
 from numeric.sharpness.fisher.predictive import Predictive, fisher_product, predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
@@ -64,7 +65,7 @@ class FisherNoiseAlignment:
             "noise_over_fisher": float(noise.trace()) / span.rank,
             "rank": span.rank,
             "effective_rank": span.effective_rank,
-            "rank_gap": span.gap,
+            "rank_gap": stated_gap(span),
         }
         return Value(value, None, details, distribution.notes)
 

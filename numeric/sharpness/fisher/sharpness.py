@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from numeric.sharpness.fisher.hessian_form import HessianForm
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.output_form import output_eigenvalues
 from numeric.sharpness.fisher.predictive import Predictive, predictive
-from numeric.sharpness.fisher.root import Root
+from numeric.sharpness.fisher.root import Root, stated_gap
 from numeric.sharpness.fisher.roots import ESTIMATORS, RootOptions
 from numeric.sharpness.fisher.spectrum import EXACT_RANK, STATISTICS, of_eigenvalues
 from numeric.sharpness.measure import Measurement, evaluate
@@ -91,7 +90,7 @@ class FisherSharpness:
             "hessian": "covariant" if self._covariant else "plain",
             "rank": root.rank,
             "effective_rank": root.effective_rank,
-            "rank_gap": root.gap,
+            "rank_gap": stated_gap(root),
             "gradient_norm": float(torch.linalg.vector_norm(slope)),
             **found.details,
         }
@@ -104,7 +103,7 @@ class FisherSharpness:
     ) -> Value:
         exact = root if isinstance(root, FisherRange) and self.estimator == "exact" else None
         if self._covariant and exact is not None and exact.fills_outputs and not distribution.notes:
-            return self._of(output_eigenvalues(objective, distribution), {"rank_gap": math.inf})
+            return self._of(output_eigenvalues(objective, distribution), {"rank_gap": None})
         form = HessianForm(objective, distribution, root)
         if self._covariant:
             exact = exact or fisher_range(
@@ -120,7 +119,7 @@ class FisherSharpness:
         details = {**found.details, "rounding": form.rounding}
         return Value(found.value, found.standard_error, details, form.kernels.notes)
 
-    def _of(self, eigenvalues: Tensor, details: dict[str, float]) -> Value:
+    def _of(self, eigenvalues: Tensor, details: dict[str, Any]) -> Value:
         others = of_eigenvalues(eigenvalues)
         value = others.pop(self.statistic)
         return Value(value, None, {"rank": eigenvalues.numel(), **details, **others})
@@ -131,10 +130,11 @@ class FisherSharpness:
 
     def _doubts(self, details: dict[str, Any]) -> list[str]:
         notes = []
-        if details["rank_gap"] < CLEAR_GAP:
+        gap = details["rank_gap"]
+        if gap is not None and gap < CLEAR_GAP:
             notes.append(
                 f"the rank {details['rank']} is a matter of the threshold: the next singular value is smaller by a "
-                f"factor of {details['rank_gap']:.2g} only"
+                f"factor of {gap:.2g} only"
             )
         notes.extend(rounding_notes(details.get("rounding", 0.0)))
         if self.probes is None and details["rank"] > EXACT_RANK and "lambda_min" not in details:

@@ -16,6 +16,7 @@ from numeric.sharpness.fisher.gradient_noise import noise_form
 from numeric.sharpness.fisher.hessian_form import HessianForm
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.predictive import Predictive, predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
@@ -108,7 +109,7 @@ class StationaryLoss:
         details = {
             "eta_over_B": self.eta / self.batch_size,
             "rank": state.span.rank,
-            "rank_gap": state.span.gap,
+            "rank_gap": stated_gap(state.span),
             "covariance_trace": float(state.covariance.trace()),
             "noise_trace": state.noise_trace,
             "eta_lambda_max": self.eta * float(torch.linalg.eigvalsh(state.hessian)[-1]),
