@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -60,10 +61,17 @@ def test_one_linear_layer_under_squared_error_is_a_kronecker_product() -> None:
     assert evaluate(FisherSharpness(estimator="kfac"), at, seed=0).value == pytest.approx(8)
 
 
-def test_networks_give_what_curvlinops_gives_and_layers_keep_their_orbits() -> None:
+def convolutional_network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Unflatten(1, (1, 3)), nn.Unflatten(2, (3, 1)), nn.Conv2d(1, 2, (2, 1)), nn.Tanh(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(4, 3)).double()
+
+
+@pytest.mark.parametrize("network", [relu_network, convolutional_network])
+def test_networks_give_what_curvlinops_gives(network: Callable[[], nn.Module]) -> None:
     curvlinops = pytest.importorskip("curvlinops")
     x, y = inputs(20, 3), torch.arange(20) % 3
-    model = relu_network()
+    model = network()
     at = Objective.of(model, nn.CrossEntropyLoss(), (x, y))
     operator = curvlinops.KFACLinearOperator(
         model,
@@ -73,9 +81,15 @@ def test_networks_give_what_curvlinops_gives_and_layers_keep_their_orbits() -> N
         fisher_type="type-2",
         separate_weight_and_bias=False,
     )
-    dense = operator @ torch.eye(31).double()
+    dense = operator @ torch.eye(operator.shape[0]).double()
     lifted = kronecker_root(at).lift(torch.eye(kronecker_root(at).rank).double())
     torch.testing.assert_close(lifted.mT @ lifted, torch.linalg.pinv(dense, rtol=1e-10, hermitian=True))
+
+
+def test_layers_keep_their_orbits() -> None:
+    pytest.importorskip("curvlinops")
+    x, y = inputs(20, 3), torch.arange(20) % 3
+    at = Objective.of(relu_network(), nn.CrossEntropyLoss(), (x, y))
     relu = evaluate(FisherSharpness(estimator="kfac"), at, seed=0, move=rescale)
     pair = Objective.of(linear_pair(), nn.CrossEntropyLoss(), (x, y))
     linear = evaluate(FisherSharpness(estimator="kfac"), pair, seed=0, move=change_basis)

@@ -12,10 +12,12 @@ from torch import nn
 
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
+from numeric.sharpness.fisher.covariant import covariant_eigenvalues, rounding_notes
 from numeric.sharpness.fisher.fisher_range import fisher_range
-from numeric.sharpness.fisher.hessian_form import covariant_form, gradient
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
 from numeric.sharpness.fisher.predictive import predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.fisher.stationary import check_step, stationary_state
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
@@ -29,11 +31,12 @@ MEASURE = "volume of the Fisher metric on the range of F"
 class BasinMass:
     """log ∫ exp(−½ δᵀΣ⁻¹δ) dvol over the range of F, dvol the volume of the metric F: (r/2) log 2π + ½ log det(F Σ).
 
-    covariance "gibbs": Σ = T H⁻¹ with the temperature T = η/(2B) that noise of covariance F has in the metric F, H the
-    covariant Hessian; (r/2) log(πη/B) − ½ log det(F⁺H), invariant under smooth function-preserving maps, and at least
-    (r/2) (log(πη/B) − log(S_R/r)) with S_R = tr(F⁺H). "sgd": the Σ of SGD's own stationary state with the measured C,
-    which is not invariant. Both grow as (r/2) log(η/B). Dimensionless; two minima compare at equal rank r, and with
-    their depths −2BL/η (in the details).
+    covariance "gibbs": Σ = T H⁻¹, T = η/(2B), H the covariant Hessian: natural-gradient steps whose noise has the
+    covariance F/B are Langevin dynamics of that temperature in the metric F. (r/2) log(πη/B) − ½ log det(F⁺H) is
+    invariant under smooth function-preserving maps, and at least (r/2) (log(πη/B) − log(S_R/r)) with S_R = tr(F⁺H).
+    "sgd": the Σ of plain SGD's stationary state with the measured C, which is not invariant (with C = F = H it is
+    (η/2B) I to leading order). Both grow as (r/2) log(η/B), the second to leading order in η. Dimensionless; two minima
+    compare at equal rank r, and with their depths −2BL/η (in the details).
     The normalization of 2606.20469 was not at hand: derived here.
     """
 
@@ -61,26 +64,27 @@ class BasinMass:
             "log_depth": -2 * self.batch_size / self.eta * mean_loss(objective),
             "gradient_norm": float(torch.linalg.vector_norm(gradient(objective))),
         }
-        return Value(mass, None, {**common, **details})
+        return Value(mass, None, {**common, **details}, rounding_notes(details.get("rounding", 0.0)))
 
-    def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+    def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         distribution = predictive(objective, self.likelihood)
         span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=self.tolerance)
-        form = covariant_form(objective, distribution, span, span, gradient(objective))
-        curvatures = torch.linalg.eigvalsh(form.matrix())
+        curvatures, rounding = covariant_eigenvalues(objective, distribution, span, gradient(objective))
+        rank = curvatures.numel()
         if float(curvatures[0]) <= 0:
             raise SharpnessError(f"no basin: F⁺H has the eigenvalue {float(curvatures[0]):.3g} on the range of F")
         spread = math.log(math.pi * self.eta / self.batch_size)
         sharpness = float(curvatures.sum())
         details = {
-            "rank": float(span.rank),
-            "rank_gap": span.gap,
+            "rank": rank,
+            "rank_gap": stated_gap(span),
+            "rounding": rounding,
             "fisher_trace": sharpness,
-            "least_at_this_trace": 0.5 * span.rank * (spread - math.log(sharpness / span.rank)),
+            "least_at_this_trace": 0.5 * rank * (spread - math.log(sharpness / rank)),
         }
-        return 0.5 * (span.rank * spread - float(curvatures.log().sum())), details
+        return 0.5 * (rank * spread - float(curvatures.log().sum())), details
 
-    def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+    def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         state = stationary_state(
             objective,
             self.eta,
@@ -92,9 +96,9 @@ class BasinMass:
         singular = state.span.singular
         scaled = 2 * math.pi * singular.unsqueeze(1) * state.covariance * singular
         values = torch.linalg.eigvalsh(scaled)
-        if float(values[0]) <= 0:
+        if float(values[0]) <= values.numel() * torch.finfo(values.dtype).eps * float(values[-1]):
             raise SharpnessError("no basin: the gradient noise, and so SGD's covariance, is singular on the range of F")
-        return 0.5 * float(values.log().sum()), {"rank": float(state.span.rank), "rank_gap": state.span.gap}
+        return 0.5 * float(values.log().sum()), {"rank": state.span.rank, "rank_gap": stated_gap(state.span)}
 
 
 def basin_mass(
