@@ -82,7 +82,7 @@ def towards_balance(honest: Functions) -> Functions:
     """The path of isotropic noise: charges decay to zero, at the right rate."""
 
     def velocity(point: dict[str, Tensor], *given: Any) -> Tensor:
-        _, gram = honest["noise_equilibrium_grams"](point, given[0])
+        gram = honest["noise_equilibrium_gram"](point)
         rates = honest["noise_equilibrium_rates"](point, *given)
         charges = honest["noise_equilibrium_charges"](point)
         return -rates.mean() * charges / gram.diagonal(dim1=-2, dim2=-1) / 2

@@ -38,6 +38,7 @@ def bound(name: str) -> st.Parametrization:
         "monomial": {"d": 3, "h": 2, "k": 1},
         "depth_product": {"d": 2},
         "squared_difference": {"d": 2},
+        "attention": {"n": 3, "d": 3, "h": 2},
         "multihead_attention": {"n": 3, "d": 4, "heads": 2, "h": 2},
         "deep_linear": {"d": 3, "h1": 2, "h2": 2, "k": 3},
         "linear_attention": {"n": 3, "d": 3, "h": 2},
@@ -202,7 +203,17 @@ def test_equilibrium_with_weight_decay_balances_noise_against_it(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product", "squared_difference"]
+    "name",
+    [
+        "low_rank",
+        "shallow_relu",
+        "softmax_attention",
+        "depth_product",
+        "squared_difference",
+        "attention",
+        "deep_linear",
+        "multihead_attention",
+    ],
 )
 def test_velocity_along_the_orbit_is_the_drift_of_label_noise(name: str) -> None:
     """−¼ of the gradient of E‖∇φ‖², projected on the kernel of the Jacobian: no group in it (Li et al. 2110.06914)."""

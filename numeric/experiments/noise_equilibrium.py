@@ -156,7 +156,7 @@ def _best_teacher(functions: Any, model: Model, known: Mapping[str, Tensor], pla
     for _ in range(plan.teachers):
         point = start(generator)
         centre, gradients = _equilibrium(functions, model, point, few)
-        _, gram = functions.noise_equilibrium_grams(centre, gradients)
+        gram = functions.noise_equilibrium_gram(centre)
         spread = _evenness(_rates(functions, centre, gradients)) * _evenness(torch.linalg.eigvalsh(gram))
         spreads.append((spread, point))
     point = max(spreads, key=lambda pair: pair[0])[1]

@@ -18,6 +18,7 @@ from symtheory.predictions.noise_equilibrium_functions import common_sources
 from symtheory.predictions.noise_equilibrium_names import MECHANISM, SOURCE
 from symtheory.predictions.noise_equilibrium_normal import normal_inputs
 from symtheory.predictions.noise_equilibrium_relations import Relations, balance_of_arrays, balance_of_coordinates
+from symtheory.predictions.noise_equilibrium_shifts import affine_shifts
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.subject import Subject
@@ -56,7 +57,7 @@ def derive(subject: Subject) -> Prediction:
     if factors:
         relations = balance_of_arrays(factors, graph) + normal_inputs(factors, graph)
         return _prediction(
-            subject, relations, ArrayAction(factors, _rigid(group, factors), graph.parameters, subject.name), 0
+            subject, relations, ArrayAction(factors, _others(group, factors), graph.parameters, subject.name), 0
         )
     for factor in group:
         matrices = _indefinite_matrices(factor) if isinstance(factor, CoordinatewiseGroup) else []
@@ -101,11 +102,10 @@ def _is_indefinite(factor: Factor) -> bool:
     return isinstance(factor, Rescaling) and len({sp.sign(site.exponent) for site in factor.sites}) > 1
 
 
-def _rigid(group: SymmetryGroup, balanced: Sequence[Factor]) -> list[EdgeGroup | Translation]:
-    """Rotations and shifts of parameters by themselves: gradients stay orthogonal to them, so they bend the path."""
+def _others(group: SymmetryGroup, balanced: Sequence[Factor]) -> list[EdgeGroup | Translation]:
+    """Rotations, along which gradients have no part and noise no effect; and shifts."""
     turns = [factor for factor in group if isinstance(factor, EdgeGroup) and factor not in balanced]
-    shifts = [factor for factor in group if isinstance(factor, Translation) and factor.has_charge]
-    return [*turns, *shifts]
+    return [*turns, *affine_shifts(group)]
 
 
 def _indefinite_matrices(factor: CoordinatewiseGroup) -> list[sp.ImmutableMatrix]:
