@@ -29,7 +29,7 @@ from symtheory.predictions.noise_equilibrium_names import (
     VELOCITY,
 )
 
-NEWTON_STEPS = 40
+NEWTON_STEPS = 30
 """Of at most length one in the generators' coordinates; the last few converge quadratically."""
 
 RANK = 1e-10
@@ -147,14 +147,22 @@ return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
 for _ in range({NEWTON_STEPS}):
     drift = {DRIFT}(point, gradients, eta, weight_decay)
     curvature = {CURVATURE}(point, gradients, eta, weight_decay)
-    # Downhill even where biases that make up for shifts leave it not convex.
-    values, vectors = torch.linalg.eigh(curvature)
-    size = values.abs()
-    moving = size > {RANK} * size.amax(-1, keepdim=True)
-    inverse = torch.where(moving, 1 / torch.where(moving, size, 1.0), 0.0)
-    along = inverse * (vectors.mT @ drift.unsqueeze(-1)).squeeze(-1)
-    step = (vectors @ along.unsqueeze(-1)).squeeze(-1) / 2
-    step = step / step.norm(dim=-1, keepdim=True).clamp(min=1.0)
+    # Convex without shifts; with them it may not be, and is less curved than where their own part is doubled.
+    shifts = ({SIGNS}(point) == 0).to(curvature.dtype)
+    wide = curvature * (1 + torch.outer(shifts, shifts))
+    values = torch.linalg.eigvalsh(curvature)
+    convex = values.amin(-1) > -{RANK} * values.amax(-1)
+    values, vectors = torch.linalg.eigh(torch.where(convex[..., None, None], curvature, wide))
+    moving = values > {RANK} * values.amax(-1, keepdim=True)
+    inverse = torch.where(moving, 1 / torch.where(moving, values, 1.0), 0.0)
+    along = inverse * (vectors.mT @ drift.unsqueeze(-1)).squeeze(-1) / 2
+    step = vectors @ along.clamp(-1.0, 1.0).unsqueeze(-1)
+    # Nothing else holds what no noise feels: it stays where it is, as in training.
+    still = (curvature.diagonal(dim1=-2, dim2=-1) == 0).to(step.dtype)
+    gram = {GRAM}(point)
+    among = still.unsqueeze(-1) * gram * still.unsqueeze(-2)
+    along = still.unsqueeze(-1) * (gram @ step)
+    step = (step - torch.linalg.pinv(among, rtol={RANK}, hermitian=True) @ along).squeeze(-1)
     point = {MOVE}(point, step)
     gradients = {MOVE_GRADIENTS}(gradients, step.unsqueeze({-2 - rank}))
 return point

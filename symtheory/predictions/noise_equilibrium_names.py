@@ -10,8 +10,8 @@ VECTOR, FIELDS, MOVE, SIGNS = (f"{MECHANISM}_{part}" for part in ("vector", "fie
 TRANSPOSED, MOVE_GRADIENTS = (f"{MECHANISM}_{part}" for part in ("transposed", "move_gradients"))
 """The transposed generators on gradients, and gradients along an orbit: more than signs tell where biases make up."""
 
-COUNT, SHIFTED, TAKEN = (f"{MECHANISM}_{part}" for part in ("shifts", "shifted", "taken"))
-"""Of shifts: how many, what they change, and what they take from gradients."""
+COUNT, SHIFTED, TAKEN, POSITION = (f"{MECHANISM}_{part}" for part in ("shifts", "shifted", "taken", "position"))
+"""Of shifts: how many, what they change, what they take from gradients, and where those made up for stand."""
 
 CHARGES, DRIFT, GRAM, CURVATURE = (f"{MECHANISM}_{part}" for part in ("charges", "drift", "gram", "curvature"))
 VELOCITY, RATES = (f"{MECHANISM}_{part}" for part in ("velocity", "rates"))

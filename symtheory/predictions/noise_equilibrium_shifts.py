@@ -20,6 +20,7 @@ from symtheory.predictions.noise_equilibrium_names import (
     FIELDS,
     MOVE,
     MOVE_GRADIENTS,
+    POSITION,
     SHIFTED,
     SIGNS,
     SOURCE,
@@ -74,6 +75,7 @@ class ShiftSources:
         texts = {COUNT: self._count, SHIFTED: self._shifted}
         if self._made_up:
             texts |= {TAKEN: self._taken, TRANSPOSED: self._transposed, MOVE_GRADIENTS: self._move_gradients}
+            texts[POSITION] = self._position
         return texts
 
     @property
@@ -143,6 +145,23 @@ class ShiftSources:
             "dict with the weights by which shifts are made up for.",
             body,
             SOURCE,
+        )
+
+    def _position(self) -> str:
+        body, parts = Statements(("point",)), []
+        for shift in self._made_up:
+            leaf, rank = body.read(shift.parameter), len(shift.leaf.shape)
+            alike = [axis - rank for axis in shift.summed_axes]
+            parts.append(flattened(f"{leaf}.mean({alike}, keepdim=True)" if alike else leaf, rank))
+        body.lines += fold_statement("return ", f"torch.cat([{', '.join(parts)}], -1)")
+        return function_source(
+            f"{POSITION}(point: dict[str, Tensor])",
+            "Where the parameters stand whose shifts are made up for: a shift by t adds t.",
+            [self._point],
+            "tensor (*batch, shifts that are made up for).",
+            body.lines,
+            SOURCE,
+            "Tensor",
         )
 
     def _transposed(self) -> str:
