@@ -162,7 +162,9 @@ class ArrayAction:
         body.assign("basis", f"{BASIS}(point)")
         body.assign("change", f"{FIELD}(wide, basis)")
         body.assign("count", f'basis["{self.linear[0].name}"].shape[0]')
-        rows = stacked(body, "change", {site.parameter for factor in self.linear for site in factor.sites}, self.moved, "count")
+        rows = stacked(
+            body, "change", {site.parameter for factor in self.linear for site in factor.sites}, self.moved, "count"
+        )
         if self.shifts:
             rows = f"torch.cat([{rows}, {self.shifts.rows(body)}], -2)"
         body.lines += fold_statement("return ", rows)

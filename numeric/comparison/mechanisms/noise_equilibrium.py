@@ -14,7 +14,7 @@ from numeric.comparison.estimate import Estimate
 from numeric.comparison.label_noise_gradients import label_noise_gradients
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
-from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, progress
+from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, equilibria, progress
 from numeric.comparison.mechanisms.reading import (
     common_start,
     complete_model_of,
@@ -56,23 +56,30 @@ CRITERION = (
     f"half of a run, and (2) the rate at which they go; the same (3, 4) of parameters whose shifts biases make up for; "
     f"errors over replicas; where there is a closed form (5) its squared ratios of norms: {RATIOS.criterion}. "
     f"Inconclusive if a predicted path has gone less than {RELAXED:.0%} of the way by then, if an equilibrium itself "
-    f"moved by more than {MOVED:.0%} of it, if residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of "
-    f"the drift leaves the orbit, or if noise and Hessian have a relative commutator beyond {TURNING:g} under such shifts"
+    f"moved by more than {MOVED:.0%} of it, if residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} "
+    "of the drift leaves the orbit, or if noise and Hessian have a relative commutator beyond "
+    f"{TURNING:g} under such shifts"
 )
 
 
 @dataclass(frozen=True)
 class _Way:
-    """Parts of the way from the start to the equilibrium, measured (R, T) and predicted (T,)."""
+    """Parts of the way from the start to the equilibrium, measured (R, T) and predicted (T,); moved: how far the
+    equilibrium of the orbits on which replicas end lies from that of the start's, in parts of the way."""
 
     measured: FloatArray
     predicted: FloatArray
+    moved: Estimate
 
     @property
     def gone(self) -> Estimate:
-        """Measured over predicted part of the way, late time averages of each replica first."""
+        """Measured over predicted part of the way, late time averages of each replica first; the end of the way is
+        where it has moved to, as w fluctuates about another mean than the start."""
         late = slice(int((1 - LATE) * len(self.predicted)), None)
-        return replica_mean(self.measured[:, late].mean(1) / self.predicted[late].mean())
+        found = replica_mean(self.measured[:, late].mean(1) / self.predicted[late].mean())
+        length = 1 + self.moved.value
+        error = np.hypot(found.standard_error, found.value / length * self.moved.standard_error) / length
+        return Estimate(found.value / length, float(error), found.n)
 
     @property
     def settled(self) -> float:
@@ -144,7 +151,10 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     # The path's end is the equilibrium in the frame of the start; the gauge itself is known up to rotations.
     path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]])
     seen = observed_point(runs, "point")
-    ways = {name: _way(formula(functions, f"{MECHANISM}_{name}"), start, path, seen) for name in _told(functions)}
+    centres = equilibria(functions, runs, model, known)
+    ways = {}
+    for name in _told(functions):
+        ways[name] = _way(formula(functions, f"{MECHANISM}_{name}"), start, path, seen, centres)
     charges = formula(functions, f"{MECHANISM}_charges")
     measured, along = charges(seen).flatten(2), charges(path).flatten(1)
     late, target = slice(int((1 - LATE) * len(steps)), None), along[-1]
@@ -157,7 +167,8 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
         forecast=float(along[:-1][late].mean(0) @ scale),
         conserved=float(charges(start).flatten() @ scale),
         assumptions={
-            **assumptions(functions, runs, model, known, path),
+            **assumptions(functions, runs, model, known),
+            "moved": max((way.moved.value for way in ways.values()), key=abs),
             "gone": min(way.settled for way in ways.values()),
             "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
             "charge": float(target.norm() / formula(functions, f"{MECHANISM}_vector")(start).square().sum()),
@@ -171,14 +182,17 @@ def _told(functions: Any) -> list[str]:
     return [name for name in OF if hasattr(functions, f"{MECHANISM}_{name}")]
 
 
-def _way(of: Callable[[Point], Tensor], start: Point, path: Point, seen: Point) -> _Way:
-    """Of a function of points; path: leaves (T + 1, …), the last of which has arrived; seen: (T, R, …)."""
+def _way(of: Callable[[Point], Tensor], start: Point, path: Point, seen: Point, centres: tuple[Point, Point]) -> _Way:
+    """Of a function of points; path: leaves (T + 1, …), the last of which has arrived; seen: (T, R, …); centres: the
+    equilibrium of the start's orbit, and of those where replicas end."""
     *_, target = along = of(path).flatten(1)
     first = of(start).flatten()
     if not float((target - first).square().sum()) > 0:
         raise CheckError("the start is in equilibrium: nothing can be seen to relax")
     measured = progress(of(seen).flatten(2), first, target)
-    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy())
+    centre, ends = (of(each) for each in centres)
+    moved = progress(first + ends.flatten(1) - centre.flatten(), first, target)
+    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy(), replica_mean(moved.numpy()))
 
 
 def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], path: Point, late: slice) -> Estimate | None:

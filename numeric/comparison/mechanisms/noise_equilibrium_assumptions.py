@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,39 +16,40 @@ from numeric.flat_points import flattened
 from numeric.training.model import Model, Point
 from numeric.training.runs import Runs
 
-PROBED = 4  # replicas at whose end the assumptions are measured
-PROBES = 4_096  # samples on which they are
+PROBED = 32  # replicas at whose end the assumptions are measured
+PROBES = 1_024  # samples on which they are
 FEW = 256  # samples for the direction of a drift, which they all agree on where it stays on the orbit
 
 
-def assumptions(
-    functions: Any, runs: Runs, model: Model, known: Mapping[str, Tensor], path: Point
-) -> dict[str, float]:
-    """path: the predicted one, leaves (T, …), the equilibrium last.
+def assumptions(functions: Any, runs: Runs, model: Model, known: Mapping[str, Tensor]) -> dict[str, float]:
+    """Dimensionless numbers by name.
 
     residual: mean square residual over σ²; dependence: correlation of the squared residual with the squared gradient of
     φ over the samples, 0 when noise does not depend on inputs; turning: ‖HΣ − ΣH‖/(‖H‖ ‖Σ‖) of the Hessian and the
-    noise, 0 when fluctuations enclose no area; moved: how far the equilibrium of the end's orbit lies from that of the
-    start's, over the way from the start to it, of the charges and of shifts that biases make up for; beside: part of
-    the drift along zero loss, at the start, that leaves the orbit; growth: squared norm at the end over that at the
-    start.
+    noise, 0 when fluctuations enclose no area; beside: part of the drift along zero loss, at the start, that leaves the
+    orbit; growth: squared norm at the end over that at the start.
     """
     sigma = setting(runs, "label_noise")
     vector, start = functions.noise_equilibrium_vector, common_start(runs)
     probes, few = _first(model, known, PROBES), _first(model, known, FEW)
-    ends, measured = [], []
-    for replica in range(min(PROBED, len(next(iter(runs.final.values()))))):
-        end = {name: leaf[replica] for name, leaf in runs.final.items()}
-        ends.append(functions.noise_equilibrium(end, label_noise_gradients(model, end, probes, sigma)))
-        measured.append(_noise(model, end, probes, sigma))
-    centre = functions.noise_equilibrium(start, label_noise_gradients(model, start, probes, sigma))
+    measured = [_noise(model, end, probes, sigma) for end in _ends(runs)]
     growth = vector(runs.final).square().flatten(1).sum(1) / vector(runs.initial).square().flatten(1).sum(1)
     return {
         **{name: float(np.mean([each[name] for each in measured])) for name in measured[0]},
-        "moved": max((_moved(of, centre, ends, start, path) for of in _places(functions)), key=abs),
         "beside": drift_beside_orbit(functions, model, start, few),
         "growth": float(growth.mean()),
     }
+
+
+def equilibria(functions: Any, runs: Runs, model: Model, known: Mapping[str, Tensor]) -> tuple[Point, Point]:
+    """The equilibrium on the start's orbit, leaves (*shape), and on those where replicas end, leaves (R, *shape)."""
+    sigma, probes = setting(runs, "label_noise"), _first(model, known, PROBES)
+
+    def equilibrium(point: Point) -> Point:
+        return dict(functions.noise_equilibrium(point, label_noise_gradients(model, point, probes, sigma)))
+
+    ends = [equilibrium(end) for end in _ends(runs)]
+    return equilibrium(common_start(runs)), {name: torch.stack([end[name] for end in ends]) for name in ends[0]}
 
 
 def progress(values: Tensor, first: Tensor, target: Tensor) -> Tensor:
@@ -61,16 +62,9 @@ def _first(model: Model, known: Mapping[str, Tensor], samples: int) -> dict[str,
     return {name: leaf if name in model.constants else leaf[:samples] for name, leaf in known.items()}
 
 
-def _places(functions: Any) -> list[Callable[[Point], Tensor]]:
-    names = ("charges", "position")
-    found = [getattr(functions, f"noise_equilibrium_{name}", None) for name in names]
-    return [function for function in found if function is not None]
-
-
-def _moved(of: Callable[[Point], Tensor], centre: Point, ends: list[Point], start: Point, path: Point) -> float:
-    drift = torch.stack([of(end).flatten() for end in ends]).mean(0) - of(centre).flatten()
-    first = of(start).flatten()
-    return float(progress(first + drift, first, of(path).flatten(1)[-1]))
+def _ends(runs: Runs) -> list[Point]:
+    count = min(PROBED, len(next(iter(runs.final.values()))))
+    return [{name: leaf[replica] for name, leaf in runs.final.items()} for replica in range(count)]
 
 
 def _noise(model: Model, point: Point, known: Mapping[str, Tensor], sigma: float) -> dict[str, float]:
