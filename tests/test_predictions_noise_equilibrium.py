@@ -229,23 +229,35 @@ def test_velocity_along_the_orbit_is_the_drift_of_label_noise(name: str) -> None
     torch.testing.assert_close(moved.sum(-2), expected_vector, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product"])
-def test_rates_are_the_linearised_velocity(name: str) -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.4])
+@pytest.mark.parametrize("name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product", "deep_linear"])
+def test_rates_are_the_linearised_velocity(name: str, decay: float) -> None:
     made = case(name)
-    functions = made.functions
-    eq = functions.noise_equilibrium(made.point, made.gradients(made.point))
+    functions, eta = made.functions, 0.5
+    eq = functions.noise_equilibrium(made.point, made.gradients(made.point), eta, decay)
     signs = functions.noise_equilibrium_signs(eq)
-    count, step = int((signs < 0).sum()), 1e-5
+    kept, step = (signs <= 0).nonzero().squeeze(-1), 1e-5
     columns = []
-    for place in range(count):
-        t = torch.zeros_like(functions.noise_equilibrium_velocity(eq, made.gradients(eq), 1.0, 0.0))
+    for place in kept.tolist():
+        t = torch.zeros_like(functions.noise_equilibrium_velocity(eq, made.gradients(eq), eta, decay))
         t[..., place] = step
         ends = (functions.noise_equilibrium_move(eq, sign * t) for sign in (1, -1))
-        up, down = (functions.noise_equilibrium_velocity(at, made.gradients(at), 1.0, 0.0) for at in ends)
-        columns.append(-(up - down)[..., :count] / (2 * step))
+        up, down = (functions.noise_equilibrium_velocity(at, made.gradients(at), eta, decay) for at in ends)
+        columns.append(-(up - down)[..., kept] / (2 * step))
     expected = torch.linalg.eigvals(torch.stack(columns, -1)).real.sort(-1).values
-    found = functions.noise_equilibrium_rates(eq, made.gradients(eq), 1.0, 0.0)
+    found = functions.noise_equilibrium_rates(eq, made.gradients(eq), eta, decay)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_shifts_that_biases_make_up_for_centre_what_the_next_layer_reads() -> None:
+    """Without activations the noise weighs all samples alike: W1 x + b1 and W2 (W1 x + b1) + b2 have mean zero."""
+    made = case("deep_linear")
+    eq = made.functions.noise_equilibrium(made.point, made.gradients(made.point))
+    first = eq["W1"] @ made.inputs["x"].mean(0) + eq["b1"]
+    torch.testing.assert_close(first, torch.zeros_like(first), rtol=0, atol=1e-9)
+    torch.testing.assert_close(eq["W2"] @ first + eq["b2"], torch.zeros_like(eq["b2"]), rtol=0, atol=1e-9)
+    value = [made.module.predictor(at, made.inputs["x"][0]) for at in (made.point, eq)]
+    torch.testing.assert_close(*value)
 
 
 def test_rates_of_isotropic_noise_in_a_product() -> None:

@@ -53,12 +53,12 @@ OF = {"charges": "", "position": " of the shifts"}
 
 CRITERION = (
     "measured/predicted of (1) the way that the charges have gone to their equilibrium, time averages over the last "
-    f"half of a run, and (2) the rate at which they go; the same (3, 4) of parameters whose shifts biases make up for; "
-    f"errors over replicas; where there is a closed form (5) its squared ratios of norms: {RATIOS.criterion}. "
-    f"Inconclusive if a predicted path has gone less than {RELAXED:.0%} of the way by then, if an equilibrium itself "
-    f"moved by more than {MOVED:.0%} of it, if residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} "
-    "of the drift leaves the orbit, or if noise and Hessian have a relative commutator beyond "
-    f"{TURNING:g} under such shifts"
+    "half of a run, its end where the equilibrium has moved by then with the error of that, and (2) the rate at which "
+    "they go; the same (3, 4) of parameters whose shifts biases make up for; errors over replicas; where there is a "
+    f"closed form (5) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if a predicted path has gone less "
+    f"than {RELAXED:.0%} of the way by then, if an equilibrium itself moved by more than {MOVED:.0%} of it, if "
+    f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, or if noise "
+    f"and Hessian have a relative commutator beyond {TURNING:g} under such shifts"
 )
 
 
