@@ -17,6 +17,7 @@ from numeric.sharpness.hessian.eigenvalues import eigenpairs, lambda_max, top_ei
 from numeric.sharpness.hessian.lanczos import lanczos
 from numeric.sharpness.hessian.operator import HessianOperator
 from numeric.sharpness.hessian.trace import trace
+from numeric.sharpness.hessian.upper_bound import upper_bound
 from numeric.sharpness.parameters import flatten, unflatten
 from numeric.sharpness.second_order import Kernels, SecondOrder, second_order
 
@@ -212,6 +213,33 @@ def test_the_residual_bounds_the_error_and_the_products_are_few() -> None:
         products.append(found.products)
     assert missed <= 3
     assert np.mean(products) < 10
+
+
+@pytest.mark.parametrize(("lean", "risk"), [(0.0, 0.1), (1.8, 0.1)])
+def test_an_eigenvalue_beyond_the_upper_bound_is_as_rare_as_it_says(lean: float, risk: float) -> None:
+    """400 spectra stopped early by the gap, half of the starts leaning to a wrong eigenvector: binomial, 4 sigma."""
+    generator = torch.Generator().manual_seed(8)
+    beyond, missed, slack = 0, 0, []
+    for _ in range(400):
+        eigenvalues = 0.1 * torch.randn(30, generator=generator, dtype=torch.float64)
+        eigenvalues[:3] += 1 + torch.rand(3, generator=generator, dtype=torch.float64)
+
+        def draw() -> Tensor:
+            return torch.randn(30, generator=generator, dtype=torch.float64)
+
+        start = draw()
+        start = start / torch.linalg.vector_norm(start)
+        start[1] += lean
+        found = lanczos(Diagonal(eigenvalues), start, draw, stop="gap")
+        assert found.log_couplings is not None
+        bound = upper_bound(found.values, found.log_couplings, 30, 1 / (1 + lean), risk)
+        truth = float(eigenvalues.max())
+        beyond += truth > bound * (1 + 1e-12)
+        missed += truth > found.largest[0].value * 1.01
+        slack.append(bound / found.largest[0].value - 1)
+    assert beyond <= 400 * risk + 4 * (400 * risk * (1 - risk)) ** 0.5
+    assert missed > beyond
+    assert 0 <= np.median(slack) < 0.5
 
 
 def test_a_warm_start_takes_fewer_products_and_does_not_believe_in_it() -> None:

@@ -19,6 +19,7 @@ from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.graph_figure import draw_graph
+from numeric.reporting.orbit_figure import draw_orbit
 from numeric.reporting.relaxation_figure import draw_relaxation
 from numeric.reporting.residual_figure import draw_residual
 from numeric.reporting.style import style
@@ -35,6 +36,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "residual": draw_residual,
     "curvature": draw_curvature,
     "relaxation": draw_relaxation,
+    "orbit": draw_orbit,
 }
 
 
