@@ -93,8 +93,8 @@ class TopEigenvalues:
             known = flatten({name: self.start[name] for name in operator.objective.parameters})
         random = random_vector(operator.objective, generator)
         length = torch.linalg.vector_norm(known)
-        lean = self._lean(operator.dimension) / length if length > 0 else 0.0
-        return random / torch.linalg.vector_norm(random) + lean * known.to(random)
+        random /= torch.linalg.vector_norm(random)
+        return random.add_(known.to(random), alpha=self._lean(operator.dimension) / float(length)) if length else random
 
     def _lean(self, dimension: int) -> float:
         return 1 / WARM_NOISE if self.start is not None else GRADIENT_LEAN / math.sqrt(dimension)

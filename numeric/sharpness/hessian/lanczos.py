@@ -216,16 +216,20 @@ class _Basis:
 
     def _combine(self, weights: Tensor) -> Tensor:
         total = weights.to(self.rows) @ self.rows[: len(weights)]
-        return total / torch.linalg.vector_norm(total)
+        return total.div_(torch.linalg.vector_norm(total))
 
     def _orthogonalize(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """The components along the basis (j,), and what is left of the vector; twice is enough."""
-        members = self.rows[: self.filled]
+        """The components along the basis (j,), and what is left of the vector, in its own memory.
+
+        Twice is enough. In the first pass, before any restart, an image has components along the last two vectors only.
+        """
         components = torch.zeros(self.filled, dtype=torch.float64)
-        for _ in range(2):
+        neighbours = max(0, self.filled - 2) if self.log_couplings is not None else 0
+        for first in (neighbours, 0):
+            members = self.rows[first : self.filled]
             parts = members @ vector
-            vector = torch.addmv(vector, members.mT, parts, alpha=-1)
-            components += parts.to(components)
+            vector.addmv_(members.mT, parts, alpha=-1)
+            components[first:] += parts.to(components)
         return components, vector
 
 
