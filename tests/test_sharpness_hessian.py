@@ -291,10 +291,22 @@ def test_differences_of_gradients_stand_in_for_a_missing_double_backward() -> No
     expected = lambda_max(network(Square()), cross_entropy, data, tolerance=1e-6)
     found = lambda_max(network(SquareOnce()), cross_entropy, data, tolerance=1e-6)
     assert found.value == pytest.approx(expected.value, rel=1e-5)
-    assert any("once_differentiable" in note for note in found.notes)
+    assert any("once_differentiable" in note and "float64" not in note for note in found.notes)
+    single = lambda_max(network(SquareOnce()).float(), cross_entropy, data)
+    assert single.value == pytest.approx(expected.value, rel=0.1)
+    assert any("use float64" in note for note in single.notes)
     trusting = HessianOperator(Objective.of(network(SquareOnce()), cross_entropy, data), SecondOrder(Kernels.DEFAULT))
     u = flatten(eigenpairs(network(Square()), cross_entropy, data, tolerance=1e-6)[0].vector)
     assert abs(trusting.curvature(u)[0] / expected.value - 1) > 0.1
+
+
+def test_products_through_layer_norm_and_attention_agree_with_differences_of_gradients() -> None:
+    """Reverse over reverse against first derivatives alone, which share nothing with it beyond the gradient."""
+    objective = Objective.of(transformer(), cross_entropy, samples())
+    exact, differences = HessianOperator(objective), HessianOperator(objective, SecondOrder(Kernels.FIRST_ORDER))
+    block = torch.randn(3, exact.dimension, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    left, right = exact.product(block), differences.product(block)
+    assert torch.linalg.matrix_norm(left - right) < 1e-6 * torch.linalg.matrix_norm(left)
 
 
 def test_a_model_linear_in_its_parameters_has_no_curvature() -> None:
