@@ -89,10 +89,7 @@ class TopEigenvalues:
 
     def _start(self, operator: HessianOperator, generator: torch.Generator) -> Tensor:
         """A random unit vector plus a known one, of the length `_lean`."""
-        if self.start is None:
-            known = operator.gradient()
-        else:
-            known = self._known(operator.objective.parameters, self.start)
+        known = operator.gradient() if self.start is None else self._known(operator.objective.parameters, self.start)
         random = random_vector(operator.objective, generator)
         length = torch.linalg.vector_norm(known)
         random /= torch.linalg.vector_norm(random)
