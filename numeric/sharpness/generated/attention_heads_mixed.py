@@ -64,6 +64,10 @@ GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "translation1": ("translation", ("a", "h")),
     "translation2": ("translation", ("a", "h")),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {
+    "GL1": {"Wq": (2, -1), "bq": (1, -1), "Wk": (2, 1), "bk": (1, 1)},
+    "GL2": {"Wv": (2, -1), "bv": (1, -1), "Wo": (1, 1)},
+}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:

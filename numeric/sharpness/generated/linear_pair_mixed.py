@@ -40,6 +40,9 @@ GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "GL": ("GL", ("h", "h")),
     "translation": ("translation", ("h",)),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {
+    "GL": {"W2": (1, -1), "W1": (0, 1), "b1": (0, 1)},
+}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:

@@ -29,6 +29,9 @@ CONSTANTS: dict[str, tuple[int | str, ...]] = {}
 GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "GL": ("GL", ("h", "h")),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {
+    "GL": {"G": (1, -1), "H": (1, 1)},
+}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:

@@ -40,6 +40,9 @@ CONSTANTS: dict[str, tuple[int | str, ...]] = {}
 GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rescaling": ("rescaling", ("h",)),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {
+    "rescaling": {"W2": (1, 1), "W1": (0, -1), "b1": (0, -1)},
+}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:

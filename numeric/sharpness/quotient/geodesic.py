@@ -17,7 +17,7 @@ from numeric.sharpness.orbit import orbit_move
 from numeric.sharpness.parameters import count
 from numeric.sharpness.perturbation.average import Average, Draw
 from numeric.sharpness.perturbation.worst_case import WorstCase
-from numeric.sharpness.quotient.geodesic_ball import GeodesicBall, Order, Rest
+from numeric.sharpness.quotient.geodesic_ball import Gauge, GeodesicBall, Order, Rest
 from numeric.sharpness.value import Value
 
 Kind = Literal["worst_case", "average"]
@@ -31,7 +31,8 @@ class Geodesic:
     ξ that is normal with standard deviation rho along every horizontal unit vector (draw "normal"), or uniform on
     |ξ| = rho ("sphere"), in `pairs` of opposite sign. metric: of the blocks; the rest of the parameters has the
     element-wise adaptive norm (rest "adaptive") or stays ("fixed"). order: of the displacement: 1 is θ + ξ, 2 takes
-    the connection along, "exact" where all blocks have geodesics in closed form.
+    the connection along, "exact" where all blocks have geodesics in closed form. gauge: where the geometry is computed,
+    see `GeodesicBall`; the value does not depend on it.
     Before anything is measured the model is moved along every block's orbit, and its output compared.
     The unit is the loss's; the standard error is over batches.
     """
@@ -46,6 +47,7 @@ class Geodesic:
     starts: int = 1
     pairs: int = 10
     draw: Draw = "normal"
+    gauge: Gauge = "auto"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -59,7 +61,7 @@ class Geodesic:
         point = objective.parameters
         self.blocks.check_invariance(objective)
         ball = GeodesicBall.of(
-            point, self.blocks, self.rho, metric=self.metric, order=self.order, rest=self.rest
+            point, self.blocks, self.rho, metric=self.metric, order=self.order, rest=self.rest, gauge=self.gauge
         )
         if self.kind == "average":
             found = Average(self.rho, draw=self.draw, pairs=self.pairs).within(ball, objective, generator)
@@ -94,6 +96,7 @@ def geodesic(
     pairs: int = 10,
     draw: Draw = "normal",
     keep: Callable[[str], bool] | None = None,
+    gauge: Gauge = "auto",
     along_orbit: bool = True,
     seed: int = 0,
 ) -> Measurement:
@@ -106,6 +109,6 @@ def geodesic(
     Raises OptionError for options out of range, SharpnessError for a block that is no symmetry of the model's function
     or has lost rank (naming it), and for a loss of which no sharpness can be measured.
     """
-    measure = Geodesic(blocks, rho, metric, order, kind, rest, steps, starts, pairs, draw)
+    measure = Geodesic(blocks, rho, metric, order, kind, rest, steps, starts, pairs, draw, gauge)
     move = orbit_move(blocks, seed) if along_orbit else None
     return evaluate(measure, Objective.of(model, loss, data, keep=keep), seed=seed, move=move)

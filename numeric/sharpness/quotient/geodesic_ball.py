@@ -11,18 +11,21 @@ from torch import Tensor
 
 from numeric.errors import OptionError
 from numeric.sharpness.blocks import Block, Blocks
+from numeric.sharpness.blocks.balance import balanced
 from numeric.sharpness.parameters import Point, random_tangent
 from numeric.sharpness.perturbation.weighted_ball import WeightedBall
 
 Order = Literal[1, 2, 3, "exact"]
 Rest = Literal["adaptive", "fixed"]
+Gauge = Literal["auto", "balanced", "given"]
 
 
 @dataclass(frozen=True)
 class BlockGeometry:
-    """One block at a point, in one metric: everything in float64, since Gram matrices square the condition number.
+    """One block at a point, in one metric.
 
-    values: the declared parameters, leaves (copies, *shape). prefix: what its tangents' names start with.
+    values: the declared parameters, leaves (copies, *shape), in the dtype of the geometry. prefix: what its tangents'
+    names start with.
     """
 
     block: Block
@@ -48,7 +51,7 @@ class BlockGeometry:
 
     def square(self, xi: Point) -> Tensor:
         """|xi|², a scalar."""
-        total: Tensor = self.functions.inner(self.values, xi, xi).sum()
+        total: Tensor = self.functions.inner(self.values, xi, xi).double().sum()
         return total
 
     def own(self, tangents: Point) -> Point:
@@ -78,12 +81,23 @@ class GeodesicBall:
 
     @classmethod
     def of(
-        cls, point: Point, blocks: Blocks, radius: float, *, metric: str = "mixed", order: Order = 2, rest: Rest = "adaptive"
+        cls,
+        point: Point,
+        blocks: Blocks,
+        radius: float,
+        *,
+        metric: str = "mixed",
+        order: Order = 2,
+        rest: Rest = "adaptive",
+        gauge: Gauge = "auto",
     ) -> GeodesicBall:
         """The ball about a point.
 
         order: of the displacement; "exact" where every block's metric has geodesics in closed form. rest: whether the
-        entries that no block covers move in the adaptive norm or stay.
+        entries that no block covers move in the adaptive norm or stay. gauge: "balanced" moves the blocks along their
+        orbits first, to where both sides of every change of basis are equally large, and computes in the point's dtype;
+        "given" stays at the point and computes the geometry in float64, since Gram matrices square the condition
+        number; "auto" is "given" for a point in float64. In an invariant metric all are the same ball up to symmetry.
         Raises OptionError for options out of range or a metric that a block lacks, SharpnessError where a block has
         lost rank (naming the head).
         """
@@ -91,12 +105,19 @@ class GeodesicBall:
             raise OptionError(f"rho={radius}: a radius is positive and finite")
         if rest not in get_args(Rest):
             raise OptionError(f"rest={rest!r}: choose one of {', '.join(get_args(Rest))}")
+        if gauge not in get_args(Gauge):
+            raise OptionError(f"gauge={gauge!r}: choose one of {', '.join(get_args(Gauge))}")
         wide = {name: leaf.double() for name, leaf in point.items()}
+        dtype = next(iter(point.values())).dtype
+        is_balanced = gauge == "balanced" or (gauge == "auto" and dtype != torch.float64)
         geometries = []
         for place, block in enumerate(blocks.blocks):
             block.check_domain(point, metric)
             functions = block.metric(metric)
-            geometries.append(BlockGeometry(block, functions, block.read(wide), f"{place}:"))
+            values = block.read(wide)
+            if is_balanced:
+                values = {name: leaf.to(dtype) for name, leaf in balanced(functions, values).items()}
+            geometries.append(BlockGeometry(block, functions, values, f"{place}:"))
             _check_order(geometries[-1], order)
         return cls(point, radius, tuple(geometries), _rest_ball(point, blocks, radius) if rest == "adaptive" else None, order)
 
@@ -149,7 +170,7 @@ class GeodesicBall:
             own = geometry.own(covector)
             raised = geometry.rise(own)
             found |= geometry.named(raised)
-            squares.append(torch.stack([(own[name] * raised[name]).sum() for name in own]).sum().clamp_min(0))
+            squares.append(torch.stack([(own[name] * raised[name]).sum() for name in own]).double().sum().clamp_min(0))
         if self.rest is not None:
             free = {name: covector[name] for name in self.rest.point}
             found |= free
