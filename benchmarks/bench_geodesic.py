@@ -39,6 +39,7 @@ RADIUS = 0.1
 
 
 def main() -> None:
+    """Measure, and print a table or JSON."""
     options = _options()
     torch.set_num_threads(options.threads)
     rows = [row for size in options.batches for row in measure(size, options.pairs)]
@@ -69,7 +70,9 @@ def measure(size: str, pairs: int) -> list[dict[str, object]]:
         starts = [ball.sample(torch.Generator().manual_seed(0)) for ball in (adaptive, geodesic)]
         times = []
         for number in range(pairs + 1):
-            pair = [seconds(objective, ball, batch, start) for ball, start in zip((adaptive, geodesic), starts, strict=True)]
+            pair = [
+                seconds(objective, ball, batch, start) for ball, start in zip((adaptive, geodesic), starts, strict=True)
+            ]
             if number:  # the first pair warms up
                 times.append(pair)
         ratios = [theirs / own for own, theirs in times]
@@ -90,6 +93,7 @@ def measure(size: str, pairs: int) -> list[dict[str, object]]:
 
 
 def seconds(objective: Objective, ball: Ball, batch: Batch, start: Point) -> float:
+    """Seconds of one step, the mean over one ascent."""
     begin = time.perf_counter()
     AutoPGD(STEPS)(objective, ball, batch, start)
     return (time.perf_counter() - begin) / STEPS

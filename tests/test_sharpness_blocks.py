@@ -132,7 +132,9 @@ def test_a_wrong_binding_is_named_before_anything_is_measured(name: str) -> None
     ((copy, views),) = block.copies.items()
     wrong = dataclasses.replace(block, copies={copy: {**views, **WRONG[name]}})
     objective = Objective.of(model, nn.CrossEntropyLoss(), sequences())
-    with pytest.raises(SharpnessError, match=r"block 'attention' \(attention_heads\) is no symmetry .* changes the output"):
+    with pytest.raises(
+        SharpnessError, match=r"block 'attention' \(attention_heads\) is no symmetry .* changes the output"
+    ):
         Blocks((wrong,)).check_invariance(objective)
 
 
@@ -145,12 +147,12 @@ def test_what_looks_like_a_pair_but_is_none() -> None:
 def test_blocks_that_do_not_fit_the_model() -> None:
     model = prepared(mixer()())
     blocks, point = attention_blocks(model), trainable(model)
-    with pytest.raises(OptionError, match="two blocks see the same entries of 'attention.in_proj_weight'"):
+    with pytest.raises(OptionError, match=r"two blocks see the same entries of 'attention\.in_proj_weight'"):
         (blocks + blocks).free_entries(point)
     with pytest.raises(OptionError, match=r"'attention.in_proj_weight', which is not among those measured"):
         blocks.free_entries({"readout.weight": point["readout.weight"]})
     assert set(blocks.free_entries(point)) == {"readout.weight", "readout.bias"}
-    with pytest.raises(OptionError, match="no nn.MultiheadAttention"):
+    with pytest.raises(OptionError, match=r"no nn\.MultiheadAttention"):
         attention_blocks(nn.Linear(2, 2))
     with pytest.raises(OptionError, match="no parameters named lora_A"):
         lora_blocks(nn.Linear(2, 2))
@@ -181,7 +183,9 @@ def test_a_declaration_of_the_users_own_is_bound_by_views() -> None:
     blocks.check_invariance(Objective.of(model, nn.CrossEntropyLoss(), sequences()))
     with pytest.raises(OptionError, match="declares G, H, and the views are of G"):
         bind_module(functions, model, {"G": views["G"]})
-    with pytest.raises(SharpnessError, match=r"'H' with shape \('m', 'h'\) and its view has \(2, 8\) \(so far n = 5, h = 2"):
+    with pytest.raises(
+        SharpnessError, match=r"'H' with shape \('m', 'h'\) and its view has \(2, 8\) \(so far n = 5, h = 2"
+    ):
         bind_module(functions, model, {**views, "H": View("lora_A.default.weight")})
 
 

@@ -37,6 +37,7 @@ FUNCTIONS = ("act", "conserved", "check_domain", "inner", "sharp", "frame", "pro
 
 
 def main(folder: Path) -> None:
+    """Write one module for every declaration and metric."""
     for declared in DECLARATIONS:
         for metric in METRICS:
             st.generate(declared, metric, only=FUNCTIONS).save(folder / f"{declared.name}_{metric}.py")

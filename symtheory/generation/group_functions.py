@@ -196,7 +196,7 @@ def group_elements(parametrization: Parametrization) -> dict[str, tuple[str, Sha
     for factor in parametrization.symmetries():
         if isinstance(factor, CoordinatewiseGroup):
             shape = next(iter(factor.shapes.values()))
-            found |= {key: ("algebra", shape) for key in element_names(parametrization.symmetries())}
+            found |= dict.fromkeys(element_names(parametrization.symmetries()), ("algebra", shape))
         else:
             found[factor.name] = (factor.kind, factor.element_shape)
     return found

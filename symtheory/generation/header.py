@@ -23,7 +23,7 @@ DOMAIN = {"_domain_factors", "_eigenvalues"}
 def render_header(
     parametrization: Parametrization, metric: str | None, sources: Mapping[str, str], omitted: Mapping[str, str]
 ) -> str:
-    """Docstring, imports and the constants NAME, METRIC, DECLARATION_HASH, PARAMETERS, INPUTS, CONSTANTS, GROUP and SITES.
+    """Docstring, imports and constants: NAME, METRIC, DECLARATION_HASH, PARAMETERS, INPUTS, CONSTANTS, GROUP, SITES.
 
     metric: its name; None where the declaration has no geometry. sources: the functions' sources, by name;
     omitted: function name → why it is left out.

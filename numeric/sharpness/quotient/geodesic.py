@@ -68,7 +68,9 @@ class Geodesic:
         else:
             found = WorstCase(self.rho, steps=self.steps, starts=self.starts).within(ball, objective, generator)
         free = self.blocks.free_entries(point)
-        return replace(found, details={**found.details, "blocks": list(self.blocks.names)}, notes=self._notes(free, point))
+        return replace(
+            found, details={**found.details, "blocks": list(self.blocks.names)}, notes=self._notes(free, point)
+        )
 
     def _notes(self, free: Any, point: Any) -> tuple[str, ...]:
         """What no block covers, and what was done with it."""

@@ -1,4 +1,4 @@
-"""The ball of horizontal tangents about a point, in an invariant metric of bound blocks, and the geodesics they start."""
+"""The ball of horizontal tangents about a point, in an invariant metric of bound blocks, and their geodesics."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ class GeodesicBall:
                 values = {name: leaf.to(dtype) for name, leaf in balanced(functions, values).items()}
             geometries.append(BlockGeometry(block, functions, values, f"{place}:"))
             _check_order(geometries[-1], order)
-        return cls(point, radius, tuple(geometries), _rest_ball(point, blocks, radius) if rest == "adaptive" else None, order)
+        return cls(
+            point, radius, tuple(geometries), _rest_ball(point, blocks, radius) if rest == "adaptive" else None, order
+        )
 
     def displace(self, xi: Point) -> Point:
         """The parameters at the ends of the geodesics, differentiable in xi."""
@@ -206,6 +208,6 @@ def _check_order(geometry: BlockGeometry, order: Order) -> None:
         geometry.end(zero, order)
     except ValueError:
         raise OptionError(
-            f"order={order!r}: the {geometry.functions.METRIC} metric of '{geometry.functions.NAME}' has no such geodesic; "
-            "choose 1, 2 or 3 (exact where there is a closed form)"
+            f"order={order!r}: the {geometry.functions.METRIC} metric of '{geometry.functions.NAME}' has no such "
+            "geodesic; choose 1, 2 or 3 (exact where there is a closed form)"
         ) from None
