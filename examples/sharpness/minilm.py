@@ -33,6 +33,7 @@ RHO, DEVIATION = 0.2, 0.02  # radius of the worst case, standard deviation of th
 
 
 def main() -> None:
+    """Measure at the given point and at moved ones, print the changes and draw them."""
     options = _options()
     torch.set_num_threads(options.threads)
     encoder, tokenizer = load_minilm()
@@ -88,6 +89,7 @@ def output_change(objective: Objective, point: Point) -> float:
 
 
 def loss_at(objective: Objective) -> float:
+    """The loss of the first batch."""
     with torch.no_grad():
         return float(objective.value(objective.parameters, next(objective.batches())))
 
