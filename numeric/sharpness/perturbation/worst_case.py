@@ -11,7 +11,6 @@ from torch import nn
 
 from numeric.errors import OptionError
 from numeric.sharpness.ascent import AutoPGD
-from numeric.sharpness.ball import Ball
 from numeric.sharpness.batch import Batch
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
@@ -20,6 +19,7 @@ from numeric.sharpness.perturbation.adaptive import Adaptive, adaptive_weights
 from numeric.sharpness.perturbation.normalized_logits import with_normalized_logits
 from numeric.sharpness.perturbation.weighted_ball import Norm, WeightedBall
 from numeric.sharpness.value import Value, over_batches
+from numeric.sharpness.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ class WorstCase:
         if self.logit_normalized:
             objective = with_normalized_logits(objective)
         weights = adaptive_weights(objective.parameters, self.adaptive)
-        ball, ascent = WeightedBall(objective.parameters, self.rho, self.norm, weights), AutoPGD(self.steps)
+        ball = WeightedBall(objective.parameters, self.rho, self.norm, weights)
+        walk = ball.walk()
         rises, sizes, lengths = [], [], []
         for batch in objective.batches():
-            rise, length = self._rise(objective, ball, ascent, batch, generator)
+            rise, length = self._rise(objective, ball, walk, batch, generator)
             rises.append(rise)
             lengths.append(length)
             sizes.append(batch.size)
@@ -65,16 +66,17 @@ class WorstCase:
         return Value(mean, error, details)
 
     def _rise(
-        self, objective: Objective, ball: Ball, ascent: AutoPGD, batch: Batch, generator: torch.Generator
+        self, objective: Objective, ball: WeightedBall, walk: Walk, batch: Batch, generator: torch.Generator
     ) -> tuple[float, float]:
         """The largest rise of the batch's loss, at least 0 as θ is in its ball, and where: |ξ|/rho."""
         with torch.no_grad():
             base = objective.value(objective.parameters, batch).item()
-        summits = (ascent(objective, ball, batch, ball.sample(generator)) for _ in range(self.starts))
-        best = max(summits, key=lambda summit: summit.value)
-        if best.value <= base:
-            return 0.0, 0.0
-        return best.value - base, float(ball.length(best.xi)) / ball.radius
+        best = (0.0, 0.0)
+        for _ in range(self.starts):
+            summit = AutoPGD(self.steps)(objective, ball, batch, ball.sample(generator), walk)
+            if summit.value - base > best[0]:
+                best = summit.value - base, float(ball.length(summit.xi)) / ball.radius
+        return best
 
 
 def worst_case(
