@@ -236,3 +236,21 @@ def test_the_balanced_gauge_has_equal_sides_on_the_same_orbit(name: str) -> None
     for key, charge in functions.conserved(balanced(functions, far)).items():
         if functions.GROUP[key][0] != "translation":
             assert float(charge.abs().max()) < 1e-8
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("family", ["bert", "vit"])
+def test_models_of_hugging_face_are_bound_by_their_attributes(family: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+    generator = torch.Generator().manual_seed(0)
+    if family == "bert":
+        model = transformers.BertModel(transformers.BertConfig(vocab_size=20, **sizes))
+        inputs = {"input_ids": torch.randint(20, (3, 5), generator=generator)}
+    else:
+        model = transformers.ViTModel(transformers.ViTConfig(image_size=8, patch_size=4, **sizes))
+        inputs = {"pixel_values": torch.randn(3, 3, 8, 8, generator=generator)}
+    blocks = attention_blocks(prepared(model))
+    assert len(blocks.names) == 2
+    objective = Objective.of(model, lambda out, _: out.last_hidden_state.mean(), {**inputs, "labels": torch.zeros(3)})
+    blocks.check_invariance(objective)

@@ -189,6 +189,8 @@ def test_both_gauges_and_several_batches_give_one_value() -> None:
     ]
     assert values[0].value == pytest.approx(values[1].value, rel=NO_CHANGE)
     assert values[0].standard_error is not None
+    assert [len(found.notes) for found in values] == [1, 2]
+    assert "balanced gauge" in values[1].notes[0]
     # The mean of maxima is not below the maximum of the mean, and each batch is climbed by itself.
     alone = [geodesic(model, LOSS, b, blocks, rho=0.1, steps=4, along_orbit=False).value for b in batches]
     assert values[0].details["largest"] == pytest.approx(max(alone), rel=0.2)

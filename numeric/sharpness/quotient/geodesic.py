@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from numeric.errors import OptionError
 from numeric.sharpness.blocks import Blocks
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import orbit_move
-from numeric.sharpness.parameters import count
+from numeric.sharpness.parameters import Point, count
 from numeric.sharpness.perturbation.average import Average, Draw
 from numeric.sharpness.perturbation.worst_case import WorstCase
-from numeric.sharpness.quotient.geodesic_ball import Gauge, GeodesicBall, Order, Rest
+from numeric.sharpness.quotient.geodesic_ball import Gauge, GeodesicBall, Order, Rest, is_balanced
 from numeric.sharpness.value import Value
 
 Kind = Literal["worst_case", "average"]
@@ -72,14 +72,16 @@ class Geodesic:
             found, details={**found.details, "blocks": list(self.blocks.names)}, notes=self._notes(free, point)
         )
 
-    def _notes(self, free: Any, point: Any) -> tuple[str, ...]:
-        """What no block covers, and what was done with it."""
+    def _notes(self, free: Mapping[str, Tensor | None], point: Point) -> tuple[str, ...]:
+        """Where the geometry was computed; what no block covers, and what was done with it."""
+        moved = is_balanced(self.gauge, point) and len(self.blocks) > 0
+        gauge = ("the blocks were first moved along their orbits to the balanced gauge",) if moved else ()
         if not free:
-            return ()
+            return gauge
         entries = sum(int(mask.sum()) if mask is not None else point[name].numel() for name, mask in free.items())
         done = "measured in the element-wise adaptive norm" if self.rest == "adaptive" else "left as they are"
         shown = ", ".join(list(free)[:4]) + (", …" if len(free) > 4 else "")
-        return (f"{entries} of {count(point)} parameters are in no block ({shown}): {done}",)
+        return (*gauge, f"{entries} of {count(point)} parameters are in no block ({shown}): {done}")
 
 
 def geodesic(

@@ -111,13 +111,12 @@ class GeodesicBall:
             raise OptionError(f"gauge={gauge!r}: choose one of {', '.join(get_args(Gauge))}")
         wide = {name: leaf.double() for name, leaf in point.items()}
         dtype = next(iter(point.values())).dtype
-        is_balanced = gauge == "balanced" or (gauge == "auto" and dtype != torch.float64)
         geometries = []
         for place, block in enumerate(blocks.blocks):
-            block.check_domain(point, metric)
+            block.check_domain(wide, metric)  # in float32 a point far out on its orbit would pass for singular
             functions = block.metric(metric)
             values = block.read(wide)
-            if is_balanced:
+            if is_balanced(gauge, point):
                 values = {name: leaf.to(dtype) for name, leaf in balanced(functions, values).items()}
             geometries.append(BlockGeometry(block, functions, values, f"{place}:"))
             _check_order(geometries[-1], order)
@@ -205,6 +204,12 @@ class GeodesicBall:
     @staticmethod
     def _scaled(xi: Point, factor: Tensor | float) -> Point:
         return {name: leaf * _like(factor, leaf) for name, leaf in xi.items()}
+
+
+def is_balanced(gauge: Gauge, point: Point) -> bool:
+    """Whether the geometry is computed in the balanced gauge."""
+    wide = all(leaf.dtype == torch.float64 for leaf in point.values())
+    return gauge == "balanced" or (gauge == "auto" and not wide)
 
 
 def _like(factor: Tensor | float, leaf: Tensor) -> Tensor | float:
