@@ -63,7 +63,7 @@ def measure(size: str, pairs: int) -> list[dict[str, object]]:
     point = objective.parameters
     batch = next(objective.batches())
     blocks = attention_blocks(model)
-    adaptive = WeightedBall(point, RADIUS, "l2", {name: leaf.abs() for name, leaf in point.items()})
+    adaptive = WeightedBall(point, RADIUS, "l2", dict(point))
     found: list[dict[str, object]] = []
     for metric in ("mixed", "invariant"):
         geodesic = GeodesicBall.of(point, blocks, RADIUS, metric=metric)

@@ -69,7 +69,9 @@ class Geodesic:
             found = WorstCase(self.rho, steps=self.steps, starts=self.starts).within(ball, objective, generator)
         free = self.blocks.free_entries(point)
         return replace(
-            found, details={**found.details, "blocks": list(self.blocks.names)}, notes=self._notes(free, point)
+            found,
+            details={**found.details, "blocks": list(self.blocks.names)},
+            notes=(*found.notes, *self._notes(free, point)),
         )
 
     def _notes(self, free: Mapping[str, Tensor | None], point: Point) -> tuple[str, ...]:
