@@ -37,10 +37,10 @@ class Tokens(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.head = nn.Linear(4, 4)  # registered first, called last
         self.conv = nn.Conv1d(1, 4, 3, padding=1)
         self.each = nn.Linear(4, 4)
         self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
-        self.head = nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = torch.tanh(self.each(torch.tanh(self.conv(x[:, None])).transpose(1, 2)))
@@ -67,6 +67,7 @@ def test_tokens_convolutions_and_attention(layer: str, method: str) -> None:
     assert found.value == pytest.approx(oracle(model, x, y, layer), rel=ROUNDING)
     assert found.details["method"] == method
     assert found.standard_error is None
+    assert relative_flatness(model, CROSS_ENTROPY, (x, y)).details["layer"] == "head"
 
 
 def test_a_layer_used_twice_takes_the_road_through_its_weights() -> None:
