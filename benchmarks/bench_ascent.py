@@ -123,7 +123,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pairs", type=int, default=9, help="timed pairs for each row")
-    parser.add_argument("--batch", type=int, default=128, help="samples of the perceptron's batch")
+    parser.add_argument("--batch", type=int, default=256, help="samples of the perceptron's batch")
     parser.add_argument("--model", default="", help="only models whose title contains this text")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
