@@ -19,9 +19,10 @@ from numeric.sharpness.symmetric_operator import SymmetricOperator
 
 # Vectors in the basis before it is restarted. Networks' leading eigenvalue takes 6 to 12 products.
 BASIS = 32
+# Rows of memory taken at a time.
+ROWS = 12
+
 Stop = Literal["residual", "gap"]
-# Rows of memory taken at the start; doubled when they are full.
-FIRST_ROWS = 12
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class _Basis:
 
     def __init__(self, operator: SymmetricOperator, start: Tensor) -> None:
         self.operator = operator
-        self.rows = torch.empty(FIRST_ROWS, len(start), dtype=start.dtype, device=start.device)
+        self.rows = torch.empty(ROWS, len(start), dtype=start.dtype, device=start.device)
         self.filled = 0
         self._append(start)
         self.projected = torch.zeros(0, 0, dtype=torch.float64)
@@ -210,22 +211,26 @@ class _Basis:
 
     def _append(self, vector: Tensor) -> None:
         if self.filled == len(self.rows):
-            self.rows = torch.cat([self.rows, torch.empty_like(self.rows)])
+            self.rows = torch.cat([self.rows, self.rows.new_empty(ROWS, self.rows.shape[1])])
         torch.div(vector, torch.linalg.vector_norm(vector), out=self.rows[self.filled])
         self.filled += 1
 
     def _combine(self, weights: Tensor) -> Tensor:
         total = weights.to(self.rows) @ self.rows[: len(weights)]
-        return total / torch.linalg.vector_norm(total)
+        return total.div_(torch.linalg.vector_norm(total))
 
     def _orthogonalize(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """The components along the basis (j,), and what is left of the vector; twice is enough."""
-        members = self.rows[: self.filled]
+        """The components along the basis (j,), and what is left of the vector, in its own memory.
+
+        Twice is enough. In the first pass, before any restart, an image has components along the last two vectors only.
+        """
         components = torch.zeros(self.filled, dtype=torch.float64)
-        for _ in range(2):
+        neighbours = max(0, self.filled - 2) if self.log_couplings is not None else 0
+        for first in (neighbours, 0):
+            members = self.rows[first : self.filled]
             parts = members @ vector
-            vector = torch.addmv(vector, members.mT, parts, alpha=-1)
-            components += parts.to(components)
+            vector.addmv_(members.mT, parts, alpha=-1)
+            components[first:] += parts.to(components)
         return components, vector
 
 
