@@ -1,6 +1,6 @@
 """Time of a step of worst-case sharpness against one plain forward+backward pass, and a step in the published manner.
 
-    python benchmarks/bench_ascent.py [--pairs N] [--batch N] [--json]
+    python benchmarks/bench_ascent.py [--pairs N] [--batch N] [--model TEXT] [--json]
 
 A perceptron of 1M parameters and a transformer of two layers, float32, one thread. Each pair times 20 plain gradients,
 one ascent of 20 steps with its bookkeeping and last forward pass, and, for l2, 10 steps in the published manner,
@@ -30,6 +30,7 @@ from numeric.sharpness.ascent import AutoPGD
 from numeric.sharpness.parameters import count
 from numeric.sharpness.perturbation.adaptive import adaptive_weights
 from numeric.sharpness.perturbation.weighted_ball import WeightedBall
+from numeric.sharpness.walk import Walk
 
 STEPS, PUBLISHED_STEPS, RADIUS = 20, 10, {"l2": 0.1, "linf": 1e-3}
 VARIANTS = [("l2", "none"), ("l2", "element"), ("l2", "filter"), ("linf", "none"), ("linf", "element")]
@@ -62,12 +63,12 @@ def problems(batch: int) -> list[tuple[str, nn.Module, tuple[Tensor, Tensor]]]:
     ]
 
 
-def ascent_seconds(objective: Objective, ball: WeightedBall, steps: int) -> float:
+def ascent_seconds(objective: Objective, ball: WeightedBall, walk: Walk, steps: int) -> float:
     """Seconds for one step of the ascent with its bookkeeping and last forward pass; the start is drawn before."""
     (batch,) = objective.batches()
     start = ball.sample(torch.Generator().manual_seed(0))
     begin = time.process_time()
-    AutoPGD(steps)(objective, ball, batch, start)
+    AutoPGD(steps)(objective, ball, batch, start, walk)
     return (time.process_time() - begin) / steps
 
 
@@ -76,14 +77,14 @@ def measure(title: str, model: nn.Module, data: tuple[Tensor, Tensor], norm: Any
     model.train()  # in eval mode the encoder leaves for a kernel without derivatives; there is no dropout
     objective = Objective.of(model, LOSS, data)
     ball = WeightedBall(objective.parameters, RADIUS[norm], norm, adaptive_weights(objective.parameters, adaptive))
-    clock, manner = time.process_time, adaptive == "element"
+    walk, clock, manner = ball.walk(), time.process_time, adaptive == "element"
     compared = norm == "l2" and adaptive != "filter"
     plain_seconds(model, data, clock, 3)
-    ascent_seconds(objective, ball, 3)
+    ascent_seconds(objective, ball, walk, 3)
     plain, own, published = [], [], []
     for _ in range(pairs):
         plain.append(plain_seconds(model, data, clock, STEPS))
-        own.append(ascent_seconds(objective, ball, STEPS))
+        own.append(ascent_seconds(objective, ball, walk, STEPS))
         if compared:
             seconds = published_seconds(model, data, clock, steps=PUBLISHED_STEPS, radius=RADIUS[norm], adaptive=manner)
             published.append(seconds)
@@ -122,13 +123,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pairs", type=int, default=9, help="timed pairs for each row")
-    parser.add_argument("--batch", type=int, default=128, help="samples of the perceptron's batch")
+    parser.add_argument("--batch", type=int, default=256, help="samples of the perceptron's batch")
+    parser.add_argument("--model", default="", help="only models whose title contains this text")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = [
         measure(*problem, norm, adaptive, options.pairs)
         for problem in problems(options.batch)
+        if options.model in problem[0]
         for norm, adaptive in VARIANTS
     ]
     if options.json:

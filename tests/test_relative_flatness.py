@@ -37,10 +37,10 @@ class Tokens(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.head = nn.Linear(4, 4)  # registered first, called last
         self.conv = nn.Conv1d(1, 4, 3, padding=1)
         self.each = nn.Linear(4, 4)
         self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
-        self.head = nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = torch.tanh(self.each(torch.tanh(self.conv(x[:, None])).transpose(1, 2)))
@@ -67,6 +67,7 @@ def test_tokens_convolutions_and_attention(layer: str, method: str) -> None:
     assert found.value == pytest.approx(oracle(model, x, y, layer), rel=ROUNDING)
     assert found.details["method"] == method
     assert found.standard_error is None
+    assert relative_flatness(model, CROSS_ENTROPY, (x, y)).details["layer"] == "head"
 
 
 def test_a_layer_used_twice_takes_the_road_through_its_weights() -> None:
@@ -90,15 +91,16 @@ def test_random_products_estimate_without_bias() -> None:
     model, (x, y) = Tokens().double(), classes(8)
     exact = oracle(model, x, y, "each")
     objective = Objective.of(model, CROSS_ENTROPY, (x, y))
-    found = [evaluate(RelativeFlatness("each", probes=8), objective, seed=seed) for seed in range(40)]
+    found = [evaluate(RelativeFlatness("each", probes=15), objective, seed=seed) for seed in range(60)]
     assert {each.details["method"] for each in found} == {"probes"}
     values = torch.tensor([each.value for each in found], dtype=torch.float64)
-    error = float(values.std()) / 40**0.5
+    error = float(values.std()) / 60**0.5
+    assert error < 0.15 * abs(exact)
     assert abs(float(values.mean()) - exact) < 4 * error
     claimed = torch.tensor([each.standard_error for each in found], dtype=torch.float64)
-    # 40 seeds know a standard deviation to 11 %.
+    # 60 seeds know a standard deviation to 9 %.
     assert float(claimed.square().mean().sqrt()) == pytest.approx(float(values.std()), rel=0.4)
-    assert "8 random" in found[0].notes[0]
+    assert "15 random" in found[0].notes[0]
 
 
 def test_batches_give_the_mean_and_its_error() -> None:

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 import torch
 from scipy.optimize import brentq
-from sharpness_problems import objective_of, positive, quadratic
+from sharpness_problems import classes, objective_of, perceptron, positive, quadratic
 from torch import Tensor
 
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness import Objective
-from numeric.sharpness.ascent import Advancing, AutoPGD, momentum_step
+from numeric.sharpness.ascent import AutoPGD
 from numeric.sharpness.ball import Ball
 from numeric.sharpness.parameters import Point, dot, random_tangent
 from numeric.sharpness.perturbation.adaptive import adaptive_weights
+from numeric.sharpness.perturbation.buffered_walk import BufferedWalk
 from numeric.sharpness.perturbation.weighted_ball import WeightedBall
+from numeric.sharpness.walk import PlainWalk, Summit, walk_in
 
 ROUNDING = 1e-12
 BALLS = [(norm, adaptive) for norm in ("l2", "linf") for adaptive in ("none", "element", "filter")]
@@ -51,7 +53,7 @@ class Plainly:
     inner: WeightedBall
 
     def __getattr__(self, name: str) -> Any:
-        if name == "advance":
+        if name in ("advance", "walk"):
             raise AttributeError(name)
         return getattr(self.inner, name)
 
@@ -94,17 +96,30 @@ def test_displacements_and_their_derivative(norm: str, adaptive: str, generator:
 @pytest.mark.parametrize(("norm", "adaptive"), BALLS)
 def test_the_step_in_fewer_passes_is_the_step(norm: str, adaptive: str, generator: torch.Generator) -> None:
     one = ball(norm, adaptive)
-    plain = Plainly(one)
-    assert isinstance(one, Advancing)
-    assert not isinstance(plain, Advancing)
+    walks = [walk_in(Plainly(one)), PlainWalk(one), walk_in(one)]
+    assert [type(each) for each in walks] == [PlainWalk, PlainWalk, BufferedWalk]
     for size in (0.01, 0.5, 2.0):
         for momentum in (0.75, 1.0):
             xi, before, covector = one.sample(generator), one.sample(generator), random_tangent(point(), generator)
             kept = {name: leaf.clone() for name, leaf in xi.items()}
-            quick = momentum_step(one, xi, before, covector, size, momentum)
-            slow = momentum_step(plain, xi, before, covector, size, momentum)
+            summit = Summit(0.0, xi, covector)
+            slow, quick, buffered = (each.step(xi, before, covector, size, momentum, summit) for each in walks)
             assert distance(one, quick, slow) <= ROUNDING
+            assert distance(one, buffered, slow) <= ROUNDING
             assert all(torch.equal(kept[name], xi[name]) for name in xi)
+
+
+@pytest.mark.parametrize(("norm", "adaptive"), BALLS)
+def test_ascents_in_one_memory_are_those_in_new_tensors(norm: Any, adaptive: Any) -> None:
+    objective = Objective.of(perceptron(), torch.nn.CrossEntropyLoss(), classes())
+    one = WeightedBall(objective.parameters, 0.3, norm, adaptive_weights(objective.parameters, adaptive))
+    (batch,) = objective.batches()
+    start = one.sample(torch.Generator().manual_seed(0))
+    quick, slow = (AutoPGD(30)(objective, each, batch, start) for each in (one, Plainly(one)))
+    assert quick.value == pytest.approx(slow.value, rel=1e-8)
+    assert distance(one, quick.xi, slow.xi) < 1e-6
+    reached = objective.value(one.displace(quick.xi), batch).item()
+    assert reached == pytest.approx(quick.value, rel=ROUNDING)
 
 
 def test_what_is_zero_does_not_move(generator: torch.Generator) -> None:
@@ -115,7 +130,15 @@ def test_what_is_zero_does_not_move(generator: torch.Generator) -> None:
         reached = one.displace(draw)
         moved = torch.cat([(reached[name] - origin[name]).reshape(-1) for name in origin])
         assert [int(each == 0) for each in moved] == frozen
+        assert [int(each == 0) for each in torch.cat([draw[name].reshape(-1) for name in origin])] == frozen
         assert float(one.length(draw)) == pytest.approx(0.5)
+
+
+def test_a_plain_has_no_steepest_direction() -> None:
+    objective = objective_of(lambda v: 0 * v.sum(dim=-1) + 3, torch.zeros(4))
+    for one in (WeightedBall(objective.parameters, 1e3), WeightedBall(objective.parameters, 1e3, "linf")):
+        assert climb(objective, one, 5) == 3
+        assert climb(objective, Plainly(one), 5) == 3
 
 
 def test_checkpoints_are_those_of_croce_and_hein() -> None:

@@ -229,6 +229,15 @@ def test_the_model_is_left_alone_and_seeds_decide() -> None:
     assert all(leaf.grad is None for leaf in model.parameters())
 
 
+def test_a_rise_within_rounding_is_said_so() -> None:
+    model, (x, y) = perceptron().float(), classes()
+    data = (x.float(), y)
+    for call in (worst_case, average):
+        tiny, large = (call(model, CROSS_ENTROPY, data, rho=rho, norm="linf").notes for rho in (1e-8, 0.1))
+        assert "roundings of float32" in tiny[0]
+        assert large == ()
+
+
 def test_more_starts_never_find_less() -> None:
     data = classes()
     one, three = (

@@ -89,7 +89,7 @@ class Layer(nn.Module):
 
 
 class Bert(nn.Module):
-    """Tokens (batch, length) and mask (batch, length), 1 for real tokens -> mean of the last layer's tokens, of length 1.
+    """Tokens and mask, both (batch, length), 1 for real tokens -> mean of the last layer's tokens, of length 1.
 
     The mean over real tokens (batch, hidden_size), normalized, is the sentence embedding of sentence-transformers.
     """
@@ -102,7 +102,7 @@ class Bert(nn.Module):
     def tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The last layer's tokens (batch, length, hidden_size)."""
         x: Tensor = self.embeddings(input_ids)
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        for layer in self.encoder["layer"].children():
             x = layer(x, attention_mask.bool())
         return x
 

@@ -34,7 +34,7 @@ class SentenceMatching(nn.Module):
 def sentence_matching(
     encoder: Bert, tokenizer: WordPiece, pairs: Sequence[tuple[str, str]], batch: int
 ) -> tuple[SentenceMatching, list[dict[str, Tensor]]]:
-    """The model, and the batches of the task: the first sentence of each pair, labelled with the place of its second."""
+    """The model, and batches of the task: the first sentence of each pair, labelled with the place of its second."""
     with torch.no_grad():
         candidates = encoder(**tokenizer([second for _, second in pairs]))
     labels = torch.arange(len(pairs))

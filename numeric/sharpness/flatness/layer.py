@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from numeric.errors import OptionError
 from numeric.sharpness.objective import Objective
+from numeric.sharpness.second_order import math_attention
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Layer:
 
     @classmethod
     def of(cls, objective: Objective, name: str | None) -> Layer:
-        """The named module, or the last linear one, in the order in which the model registers its modules.
+        """The named module, or the linear one that is called last in a forward pass of one sample.
 
         Raises OptionError where there is none with a weight matrix among the measured parameters.
         """
@@ -32,7 +34,7 @@ class Layer:
             found = [key for key, module in modules.items() if _is_measured_linear(key, module, objective)]
             if not found:
                 raise OptionError("the model has no nn.Linear among the measured parameters: name a layer")
-            name = found[-1]
+            name = _last_called(objective, found)
         if name not in modules:
             raise OptionError(f"the model has no layer {name!r}: take a name from model.named_modules()")
         weight = objective.parameters.get(_weight(name))
@@ -78,6 +80,23 @@ def watched(layer: Layer) -> Iterator[Passage]:
         yield passage
     finally:
         handle.remove()
+
+
+def _last_called(objective: Objective, names: list[str]) -> str:
+    """The one that is called last; the last of the names where none is called as a module."""
+    called = names[-1:]
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda *_: called.append(name)
+
+    handles = [objective.model.get_submodule(name).register_forward_hook(note(name)) for name in names]
+    try:
+        with torch.no_grad(), math_attention():  # the fused path of encoders calls none of its layers
+            objective.value(objective.parameters, next(objective.batches()).select(slice(0, 1)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called[-1]
 
 
 def _weight(name: str) -> str:

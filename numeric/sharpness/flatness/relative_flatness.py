@@ -32,8 +32,8 @@ class RelativeFlatness:
     only through what lies above the layer. Elsewhere, where the exact sum takes more than `probes` products, random
     ones (W u) ⊗ z, u and z of signs, estimate it without bias.
     Invariant where W is scaled by λ and another layer by 1/λ; not under scaling single units of the layer before.
-    layer: a name from model.named_modules(); the last nn.Linear if None. Biases do not enter. The unit is the loss's.
-    Petzka et al. 2001.00939.
+    layer: a name from model.named_modules(); the nn.Linear that is called last if None. Biases do not enter.
+    The unit is the loss's. Petzka et al. 2001.00939.
     """
 
     layer: str | None = None

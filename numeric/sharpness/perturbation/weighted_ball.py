@@ -10,6 +10,8 @@ from torch import Tensor
 
 from numeric.errors import OptionError
 from numeric.sharpness.parameters import Point, random_tangent
+from numeric.sharpness.perturbation.buffered_walk import BufferedWalk
+from numeric.sharpness.walk import PlainWalk, Walk
 
 Norm = Literal["l2", "linf"]
 
@@ -47,8 +49,7 @@ class WeightedBall:
         leaves = self._leaves(covector)
         if self.norm == "linf":
             return self._named(torch._foreach_mul(torch._foreach_sign(leaves), self.radius))
-        length = _euclidean(leaves)
-        return self._named(torch._foreach_mul(leaves, self.radius / length.clamp_min(torch.finfo(length.dtype).tiny)))
+        return self._named(torch._foreach_mul(leaves, self.radius * _inverse(_euclidean(leaves))))
 
     def project(self, xi: Point) -> Point:
         """xi·min(1, radius/|xi|), or xi clamped to [−radius, radius]."""
@@ -59,27 +60,41 @@ class WeightedBall:
             return self._named(clamped)
         return self._named(torch._foreach_mul(leaves, self.radius / _euclidean(leaves).clamp_min(self.radius)))
 
-    def advance(self, xi: Point, before: Point, covector: Point, size: float, momentum: float) -> Point:
-        """The step of `ascent.momentum_step` in fewer passes over memory, all in one new tensor per parameter."""
+    def walk(self) -> Walk:
+        """Steps in memory of their own on a processor; on other devices, new tensors cost next to nothing."""
+        plain = any(leaf.device.type != "cpu" for leaf in self.point.values())
+        return PlainWalk(self) if plain else BufferedWalk(self)
+
+    def advance(
+        self, xi: Point, before: Point, covector: Point, size: float, momentum: float, room: Point | None = None
+    ) -> Point:
+        """The step of `Walk.step` in fewer passes over memory, in `room` if given, else in one new tensor each."""
         here, back, slope = self._leaves(xi), self._leaves(before), self._leaves(covector)
-        moved = self._ascend(here, slope, size)
+        moved = self._ascend(here, slope, size, None if room is None else self._leaves(room))
         # momentum·P(moved) + 2 (1 − momentum)·xi − (1 − momentum)·before, projected. P scales (l2) or clamps (linf);
         # the common factor is kept back for the last pass.
         factor = momentum * self._shrink_(moved)
         torch._foreach_add_(moved, here, alpha=2 * (1 - momentum) / factor)
         torch._foreach_add_(moved, back, alpha=(momentum - 1) / factor)
         torch._foreach_mul_(moved, factor * self._shrink_(moved, factor))
-        return self._named(moved)
+        return self._named(moved) if room is None else room
 
-    def _ascend(self, here: list[Tensor], slope: list[Tensor], size: float) -> list[Tensor]:
-        """xi + size·steepest(slope), new tensors."""
+    def _ascend(self, here: list[Tensor], slope: list[Tensor], size: float, room: list[Tensor] | None) -> list[Tensor]:
+        """xi + size·steepest(slope)."""
+        length = size * self.radius
         if self.norm == "linf":
-            signs = torch._foreach_sign(slope)
-            torch._foreach_mul_(signs, size * self.radius)
+            signs = list(torch._foreach_sign(slope)) if room is None else room
+            for leaf, out in zip(slope, room or [], strict=False):
+                torch.sign(leaf, out=out)
+            torch._foreach_mul_(signs, length)
             torch._foreach_add_(signs, here)
-            return list(signs)
-        length = max(_euclidean(slope).item(), torch.finfo(slope[0].dtype).tiny)
-        return list(torch._foreach_add(here, slope, alpha=size * self.radius / length))
+            return signs
+        length *= _inverse(_euclidean(slope)).item()
+        if room is None:
+            return list(torch._foreach_add(here, slope, alpha=length))
+        for leaf, covector, out in zip(here, slope, room, strict=True):
+            torch.add(leaf, covector, alpha=length, out=out)
+        return room
 
     def _shrink_(self, leaves: list[Tensor], unit: float = 1.0) -> float:
         """The factor that takes `leaves`, in units of `unit`, into the ball; for linf they are clamped instead."""
@@ -142,6 +157,11 @@ class _Stretched(torch.autograd.Function):
     def backward(ctx: Any, *covectors: Tensor) -> tuple[Tensor | None, ...]:
         weights = ctx.saved_tensors
         return (None, *(2 * len(weights) * [None]), *torch._foreach_mul(covectors, weights))
+
+
+def _inverse(length: Tensor) -> Tensor:
+    """1/length; zero for lengths so small that this might overflow: there is no direction then."""
+    return torch.where(length > torch.finfo(length.dtype).tiny * 2**20, 1 / length, 0)
 
 
 def _euclidean(leaves: list[Tensor]) -> Tensor:
