@@ -54,9 +54,10 @@ def test_an_analytic_loss() -> None:
     assert floor.beta == pytest.approx(SLOPE**2)
     assert floor.parallel == pytest.approx(0.0, abs=1e-9)
     assert floor.curvature_along == pytest.approx(0.0, abs=1e-9)
-    assert floor.noise == pytest.approx(float(noise.var()))
+    assert floor.noise == pytest.approx(float(noise.var(correction=0)))
     assert floor.gradient == pytest.approx(PULL)
-    assert floor.noise_of(2) == pytest.approx(float(noise.var()) / 2)
+    assert floor.noise_of(2) == pytest.approx(float(noise.var(correction=0)) / 2)
+    assert floor.drift_noise == pytest.approx(0.0, abs=1e-12)
     assert floor.noise_of(4, replacement=False) == 0.0
 
 
@@ -174,7 +175,10 @@ def test_sample_slopes_are_the_gradients_along_u_one_by_one() -> None:
     objective = Objective.of(model, nn.CrossEntropyLoss(), (x, y))
     (batch,) = objective.batches()
     u = random_tangent(objective.parameters, torch.Generator().manual_seed(2))
-    found = sample_slopes(objective, objective.parameters, batch, u)
+    v = random_tangent(objective.parameters, torch.Generator().manual_seed(3))
+    found = sample_slopes(objective, objective.parameters, batch, u, v)
     for index in range(5):
         _, gradient = objective.gradient(objective.parameters, batch.select(slice(index, index + 1)))
-        assert float(found[index]) == pytest.approx(sum(float((gradient[n] * u[n]).sum()) for n in u), rel=1e-10)
+        for row, direction in zip(found, (u, v), strict=True):
+            wanted = sum(float((gradient[name] * direction[name]).sum()) for name in u)
+            assert float(row[index]) == pytest.approx(wanted, rel=1e-10)

@@ -1,4 +1,4 @@
-"""The slope of every sample's loss along one direction, for the price of two gradients."""
+"""The slope of every sample's loss along a few directions, for the price of one gradient more than there are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point, dot
 
 
-def sample_slopes(objective: Objective, parameters: Point, batch: Batch, direction: Point) -> Tensor:
-    """u·∇ℓ_i(θ) for every sample i of a batch, shape (n,); counts two units.
+def sample_slopes(objective: Objective, parameters: Point, batch: Batch, *directions: Point) -> Tensor:
+    """v·∇ℓ_i(θ) for m directions v and every sample i of a batch, shape (m, n); counts one unit more than m.
 
-    The gradient of Σ c_i ℓ_i along u is linear in the weights c; its slope in c is what is wanted.
+    The gradient of Σ c_i ℓ_i along v is linear in the weights c; its slope in c is what is wanted.
     """
     leaves = {name: leaf.detach().requires_grad_() for name, leaf in parameters.items()}
     with torch.enable_grad():
@@ -24,9 +24,9 @@ def sample_slopes(objective: Objective, parameters: Point, batch: Batch, directi
         gradients = torch.autograd.grad(
             weights @ losses, list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
         )
-        along = dot(dict(zip(leaves, gradients, strict=True)), direction)
-    objective.cost.add(2 * GRADIENT, batch.size)
-    return torch.autograd.grad(along, weights)[0]
+        along = [dot(dict(zip(leaves, gradients, strict=True)), direction) for direction in directions]
+    objective.cost.add((1 + len(directions)) * GRADIENT, batch.size)
+    return torch.stack([torch.autograd.grad(slope, weights, retain_graph=True)[0] for slope in along])
 
 
 def _sample_losses(objective: Objective, output: object, batch: Batch) -> Tensor:

@@ -1,0 +1,135 @@
+"""What may be said about a run at the edge of stability: never a number without its conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numeric.stability.forecast import Forecast
+
+Outcome = Literal["not at the edge", "forecast holds", "forecast off", "undecided"]
+
+# The oscillation balances the sharpening within this factor, and S moves by less than this part of what α alone gives.
+BALANCE, RISE = 2.0, 0.5
+# Relative deviation from the forecast up to which it holds; without noise, of the sharpness from the edge itself.
+HOLDS, HOLDS_AT_EDGE = 0.25, 0.05
+# What the leading order takes to be small counts as violated from here on.
+SMALL = 0.3
+Z = 1.96
+
+CONDITIONS = {
+    "corrections": "the next order of the forecast adds {value:.0%}",
+    "second_direction": "a second eigenvalue comes as near to the edge as {value:.0%} of the size of y",
+    "curvature_along": "along ∇S the loss is bent: over the size of y its slope changes by {value:.0%}",
+    "drift_noise": "the noise along ∇S moves S {value:.2g} times as much as the oscillation does",
+    "unsteady": "α varies by {value:.0%} within the window",
+}
+"""Measured condition → what is said where it is violated, the gravest first."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """outcome, and one sentence that says it in full; reasons: what is violated, one sentence each; normal_form: whether
+    the exact identity, with the moments of the run in it, gives the measured gap (None: it cannot be said)."""
+
+    outcome: Outcome
+    sentence: str
+    reasons: tuple[str, ...]
+    normal_form: bool | None
+    forecast: Forecast
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer with all numbers behind it."""
+        return {
+            "answer": self.outcome,
+            "sentence": self.sentence,
+            "reasons": list(self.reasons),
+            "normal_form_holds": self.normal_form,
+            **self.forecast.to_json(),
+        }
+
+
+def answer(found: Forecast) -> Answer:
+    """Read a forecast: at the edge or not, and if so, whether it holds. All limits stand at the head of this file."""
+    absent = _why_not_at_edge(found)
+    if absent:
+        return Answer("not at the edge", f"not at the edge: {'; '.join(absent)}", tuple(absent), None, found)
+    referee = _agrees(found, "identity")
+    if found.noise.value == 0:
+        return _without_noise(found, referee)
+    ratio = found.ratios[found.best]
+    deviation, width = abs(ratio.value - 1), Z * ratio.standard_error
+    measured = f"gap {_shown(found.gap.value, found.gap.standard_error)} of an edge at {found.edge:.4g}"
+    said = f"{measured}, forecast {found.forecasts[found.best].value:.3g}"
+    if deviation - width > HOLDS:
+        reasons = tuple(_violations(found, referee))
+        return Answer(
+            "forecast off",
+            f"at the edge, forecast off by {deviation:.0%} ({said}): leading-order regime violated because "
+            + ("; ".join(reasons) or "of something that was not measured"),
+            reasons,
+            referee,
+            found,
+        )
+    if width > HOLDS:
+        reason = f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}: train longer"
+        return Answer("undecided", f"at the edge, undecided ({said}): {reason}", (reason,), referee, found)
+    sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
+    return Answer("forecast holds", sentence, (), referee, found)
+
+
+def _why_not_at_edge(found: Forecast) -> list[str]:
+    alpha, balance = found.alpha, found.balance.value
+    if not alpha.value > Z * alpha.standard_error:
+        return [f"training does not sharpen, α = {_shown(alpha.value, alpha.standard_error)}"]
+    reasons = []
+    if not balance >= 1 / BALANCE:
+        reasons.append(f"the oscillation takes back {max(balance, 0):.0%} of the sharpening only, S is free to move")
+    if balance > BALANCE:
+        reasons.append(f"the oscillation takes back {balance:.3g} times what the sharpening gives")
+    if not abs(found.rise) <= RISE:
+        reasons.append(f"S still moves at {found.rise:+.0%} of the rate that α alone gives")
+    return reasons
+
+
+def _agrees(found: Forecast, name: str) -> bool | None:
+    """Whether a forecast agrees with the measured gap, as the limits have it; None where that cannot be said."""
+    if name not in found.ratios:
+        return None
+    ratio = found.ratios[name]
+    if abs(ratio.value - 1) - Z * ratio.standard_error > HOLDS:
+        return False
+    return True if Z * ratio.standard_error <= HOLDS else None
+
+
+def _violations(found: Forecast, referee: bool | None) -> list[str]:
+    identity = found.forecasts.get("identity")
+    said = []
+    if referee is True and identity is not None:
+        extra = identity.value / found.forecasts["leading"].value - 1
+        said.append(f"Var(x²) and E(x²y²), as measured, add {extra:.0%} in the exact identity, which holds")
+    if referee is False and identity is not None:
+        said.append(f"the normal form itself fails: its exact identity gives {identity.value:.3g}")
+    return said + [
+        text.format(value=found.conditions[name])
+        for name, text in CONDITIONS.items()
+        if abs(found.conditions.get(name, 0.0)) > SMALL
+    ]
+
+
+def _without_noise(found: Forecast, referee: bool | None) -> Answer:
+    deviation, width = abs(found.gap.value) / found.edge, Z * found.gap.standard_error / found.edge
+    said = f"E S = {_shown(found.edge - found.gap.value, found.gap.standard_error)}, edge {found.edge:.4g}, no noise"
+    if deviation - width > HOLDS_AT_EDGE:
+        reasons = tuple(_violations(found, referee))
+        why = "; ".join(reasons) or "of something that was not measured"
+        sentence = f"at the edge, forecast off by {deviation:.1%} ({said}): leading-order regime violated because {why}"
+        return Answer("forecast off", sentence, reasons, referee, found)
+    if width > HOLDS_AT_EDGE:
+        return Answer("undecided", f"at the edge, undecided ({said}): train longer", ("train longer",), referee, found)
+    sentence = f"at the edge, forecast S = edge holds to {deviation:.1%} ± {width:.1%} ({said})"
+    return Answer("forecast holds", sentence, (), referee, found)
+
+
+def _shown(value: float, error: float) -> str:
+    return f"{value:.3g} ± {error:.2g}" if error < float("inf") else f"{value:.3g} (error unknown)"

@@ -1,0 +1,79 @@
+"""What a run at the edge of stability leaves: its records, and where it can be taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.errors import StoreError
+from numeric.sharpness.parameters import Point
+from numeric.stability.descent import Descent
+from numeric.training.store import join_groups, read_tensors, split_group, write_tensors
+
+
+@dataclass(frozen=True)
+class EdgeRun:
+    """steps: (T,) at which was measured. records: name → (T,), float64, see `run.MEASURED`. settings: of the run, as
+    JSON. step, parameters, velocity, vector: where it stands. diverged_at: the step whose loss was not finite."""
+
+    settings: Mapping[str, Any]
+    steps: Tensor
+    records: Mapping[str, Tensor]
+    step: int
+    parameters: Point
+    velocity: Point
+    vector: Tensor | None
+    diverged_at: int | None = None
+
+    @property
+    def descent(self) -> Descent:
+        """How it was trained."""
+        return Descent(**self.settings["descent"])
+
+    @property
+    def edge(self) -> float:
+        """The sharpness from which an oscillation grows, 2(1 + μ)/η."""
+        return 2 * (1 + self.descent.momentum) / self.descent.lr
+
+    def save(self, path: Path) -> None:
+        """Write everything to one file of safetensors, whole or not at all."""
+        groups: dict[str, Mapping[str, Tensor]] = {
+            "parameters": self.parameters,
+            "velocity": self.velocity,
+            "records": {"steps": self.steps, **self.records},
+        }
+        if self.vector is not None:
+            groups["state"] = {"vector": self.vector}
+        state = {"settings": self.settings, "step": self.step, "diverged_at": self.diverged_at}
+        write_tensors(path, join_groups(groups), {"edge_run": json.dumps(state)})
+
+
+def load_edge_run(path: Path) -> EdgeRun:
+    """Read what `EdgeRun.save` wrote. Raises StoreError for a file that is missing, not whole or something else."""
+    tensors, metadata = read_tensors(path)
+    if "edge_run" not in metadata:
+        raise StoreError(f"{path} holds no run at the edge of stability: choose another file")
+    state = json.loads(metadata["edge_run"])
+    records = split_group(tensors, "records")
+    steps = records.pop("steps")
+    return EdgeRun(
+        state["settings"],
+        steps,
+        records,
+        state["step"],
+        split_group(tensors, "parameters"),
+        split_group(tensors, "velocity"),
+        split_group(tensors, "state").get("vector"),
+        state["diverged_at"],
+    )
+
+
+def table(rows: list[dict[str, float]]) -> dict[str, Tensor]:
+    """Rows of records as columns (T,), float64."""
+    return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in (rows[0] if rows else ())}

@@ -1,0 +1,152 @@
+"""How far below the edge the sharpness should settle, and does, from the records of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numeric.comparison.estimate import Estimate
+from numeric.errors import CheckError
+from numeric.stability.edge_run import EdgeRun
+from numeric.stability.series import of_means, slope_of
+
+# Measurements that a window must hold.
+FEWEST = 10
+_COLUMNS = ("alpha", "beta", "noise", "y", "x2", "x4", "x2y2")
+_ALPHA, _BETA, _NOISE, _Y, _X2, _X4, _X2Y2 = range(len(_COLUMNS))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Estimates over a window of a run, each with a standard error; curvatures in the unit of the loss per squared unit
+    of the parameters.
+
+    edge: 2(1 + μ)/η. gap: edge − E S, S on the floor of the valley. leading, corrected, identity: what the derived
+    statements say of it; corrected and identity are without momentum, and corrected without noise has no meaning.
+    alpha, beta, noise: α, β, σ_u². balance: E[βx²/2]/E α. rise: slope of S over that which α alone would give. batch:
+    name → batch sharpness over the edge. ratios: leading, corrected and identity → measured gap over it.
+    conditions: what the leading order takes to be small, see `answer`.
+    """
+
+    first: int
+    last: int
+    edge: float
+    gap: Estimate
+    alpha: Estimate
+    beta: Estimate
+    noise: Estimate
+    balance: Estimate
+    rise: float
+    forecasts: dict[str, Estimate]
+    ratios: dict[str, Estimate]
+    batch: dict[str, float]
+    conditions: dict[str, float]
+
+    @property
+    def best(self) -> str:
+        """The forecast that is held against the run: the corrected one where there is one."""
+        return "corrected" if "corrected" in self.forecasts else "leading"
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers by name; an estimate is {value, standard_error}, an error that is not known None."""
+        record: dict[str, Any] = {"first_step": self.first, "last_step": self.last, "edge": self.edge}
+        for name in ("gap", "alpha", "beta", "noise", "balance"):
+            record[name] = _plain(getattr(self, name))
+        record["rise"] = self.rise
+        record["forecasts"] = {name: _plain(value) for name, value in self.forecasts.items()}
+        record["measured_over_forecast"] = {name: _plain(value) for name, value in self.ratios.items()}
+        record["batch_sharpness_over_edge"] = self.batch
+        record["conditions"] = self.conditions
+        return record
+
+
+def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
+    """Forecast and measurement over the last part of a run.
+
+    functions: the generated functions of the prediction sharpness_gap. window: the part of the run, from its end, that
+    is read. Raises CheckError where the window holds fewer than `FEWEST` measurements.
+    """
+    inside = run.steps >= (1 - window) * float(run.step)
+    steps = run.steps[inside]
+    if len(steps) < FEWEST:
+        raise CheckError(
+            f"the last {window:.0%} of the run hold {len(steps)} measurements and {FEWEST} are needed: measure more often"
+        )
+    records = {name: values[inside] for name, values in run.records.items()}
+    eta, momentum = run.descent.lr, run.descent.momentum
+    y = functions.sharpness_gap_distance(records["floor_sharpness"], eta, momentum)
+    series = _series(records, y)
+    statements = _statements(functions, eta, momentum, float(records["noise"].mean()) > 0)
+    forecasts = {name: of_means(statement, series) for name, statement in statements.items()}
+    ratios = {
+        name: of_means(lambda means, of=statement: -means[_Y] / of(means), series)
+        for name, statement in statements.items()
+    }
+    alpha = of_means(lambda means: means[_ALPHA], series)
+    free = eta / (1 - momentum) * alpha.value
+    gap = of_means(lambda means: -means[_Y], series)
+    return Forecast(
+        first=int(steps[0]),
+        last=int(steps[-1]),
+        edge=run.edge,
+        gap=gap,
+        alpha=alpha,
+        beta=of_means(lambda means: means[_BETA], series),
+        noise=of_means(lambda means: means[_NOISE], series),
+        balance=of_means(lambda means: means[_BETA] * means[_X2] / 2 / means[_ALPHA], series),
+        rise=slope_of(records["floor_sharpness"], steps) / free if free else float("nan"),
+        forecasts=forecasts,
+        ratios=ratios,
+        batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
+        conditions=_conditions(records, y, eta, run.edge, gap.value, forecasts),
+    )
+
+
+_AVERAGES = ("ratio_of_means", "mean_of_ratios", "full_hessian")
+
+
+def _series(records: dict[str, Tensor], y: Tensor) -> Tensor:
+    square = records["position"].square()
+    columns = {"y": y, "x2": square, "x4": square.square(), "x2y2": square * y.square()}
+    return torch.stack([columns[name] if name in columns else records[name] for name in _COLUMNS], dim=1)
+
+
+def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dict[str, Any]:
+    """Name → the gap that a derived statement gives, as a function of the means (7,)."""
+    found: dict[str, Any] = {
+        "leading": lambda means: functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum),
+    }
+    if momentum == 0:
+        if noisy:
+            found["corrected"] = lambda means: functions.sharpness_gap_corrected(*means[: _NOISE + 1], eta)
+        found["identity"] = lambda means: functions.sharpness_gap_identity(
+            *means[: _NOISE + 1], means[_X4] - means[_X2].square(), means[_X2Y2], eta
+        )
+    return found
+
+
+def _conditions(
+    records: dict[str, Tensor], y: Tensor, eta: float, edge: float, gap: float, forecasts: dict[str, Estimate]
+) -> dict[str, float]:
+    """What the leading order takes to be small against one, dimensionless."""
+    alpha = float(records["alpha"].mean())
+    size = float(y.square().mean().sqrt())
+    leading = forecasts["leading"].value
+    found = {
+        "corrections": forecasts[name].value / leading - 1 if leading else float("nan")
+        for name in ("corrected",)
+        if name in forecasts
+    }
+    found["second_direction"] = size / max(edge - float(records["second"].mean()), size * 1e-3)
+    found["curvature_along"] = abs(float(records["curvature_along"].mean())) * size / abs(alpha)
+    found["drift_noise"] = eta * float(records["drift_noise"].mean()) / abs(gap * alpha)
+    found["unsteady"] = float(records["alpha"].std() / abs(alpha))
+    return found
+
+
+def _plain(estimate: Estimate) -> dict[str, float | None]:
+    error = estimate.standard_error
+    return {"value": estimate.value, "standard_error": error if error < float("inf") else None}

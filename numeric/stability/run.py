@@ -1,0 +1,183 @@
+"""Train any module by (stochastic) gradient descent and measure what the edge of stability is about on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from numeric.errors import OptionError, SharpnessError, StoreError
+from numeric.sharpness.batch import Batch, make_batch
+from numeric.sharpness.border import check_border
+from numeric.sharpness.objective import ModelLoss, Objective
+from numeric.sharpness.parameters import Point, scaled
+from numeric.stability.batch_curvature import batch_curvature
+from numeric.stability.descent import Descent
+from numeric.stability.edge_point import measure_edge
+from numeric.stability.edge_run import EdgeRun, load_edge_run, table
+from numeric.stability.third_order import ThirdOrder, third_order
+from numeric.training.progress import progress_bar
+from numeric.training.stream_seed import stream_seed
+
+MEASURED = (
+    "loss", "sharpness", "residual", "second", "position", "floor_sharpness", "alpha", "beta", "parallel", "gradient",
+    "noise", "drift_noise", "curvature_along", "units", "ratio_of_means", "mean_of_ratios", "full_hessian",
+)  # fmt: skip
+"""Names of the records: those of `EdgePoint`, noise and drift_noise for batches as the run draws them, and the three
+averages of batch sharpness."""
+
+# Batches from which batch sharpness is estimated at each measurement; the average over a run is what is read.
+BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured when. every: steps between measurements; first: step of the first one. chunk: samples in memory
+    at once for derivatives of the whole loss (None: all, the cheapest). batches: for batch sharpness; 0: none."""
+
+    steps: int
+    every: int = 20
+    first: int = 0
+    chunk: int | None = None
+    batches: int = BATCHES
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.every < 1 or self.first < 0 or self.batches < 0:
+            raise OptionError(
+                f"steps={self.steps}, every={self.every}, first={self.first}, batches={self.batches}: steps and "
+                "every are at least 1, the others at least 0"
+            )
+
+    def is_measured(self, step: int) -> bool:
+        """Whether the point before this step is measured."""
+        return step >= self.first and (step - self.first) % self.every == 0
+
+
+def run_edge(
+    model: nn.Module,
+    loss: ModelLoss,
+    data: tuple[Any, Any],
+    descent: Descent,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    progress: bool | None = None,
+) -> EdgeRun:
+    """Train from the model's present parameters, which it keeps; measure before the steps that the plan names.
+
+    loss: (output, target) -> mean over the samples, a scalar. data: (inputs, target) with all samples, on the model's
+    device. seed: of the batches and of the start of the first eigenvector. checkpoint: a file that is written at every
+    measurement; the same call goes on from it. A loss that stops being finite ends the run and is said in it.
+    Raises OptionError for options out of range, SharpnessError for a loss that is no mean over samples, random, or
+    without right third derivatives, StoreError for a checkpoint of another run.
+    """
+    whole = make_batch(data)
+    descent.samples_of(whole.size)
+    objective = Objective.of(model, loss, _chunks(whole, plan.chunk))
+    check_border(objective)
+    how = third_order(objective)
+    settings = {"descent": descent.to_json(), "plan": asdict(plan), "seed": seed, "samples": whole.size}
+    settings["notes"] = list(how.notes)
+    path = None if checkpoint is None else Path(checkpoint)
+    state = _begin(objective, settings, path)
+    return _Training(objective, how, whole.to(objective.device, objective.dtype), descent, plan, seed, path).go(
+        state, progress
+    )
+
+
+def _chunks(whole: Batch, size: int | None) -> list[tuple[Any, Any]]:
+    if size is None or size >= whole.size:
+        return [(whole.inputs, whole.target)]
+    parts = [whole.select(slice(start, start + size)) for start in range(0, whole.size, size)]
+    return [(part.inputs, part.target) for part in parts]
+
+
+def _begin(objective: Objective, settings: dict[str, Any], path: Path | None) -> EdgeRun:
+    """The state from a checkpoint, or that before the first step."""
+    if path is None or not path.exists():
+        theta = {name: leaf.clone() for name, leaf in objective.parameters.items()}
+        empty = {name: torch.zeros(0, dtype=torch.float64) for name in MEASURED}
+        return EdgeRun(settings, torch.zeros(0, dtype=torch.int64), empty, 0, theta, scaled(theta, 0.0), None)
+    found = load_edge_run(path)
+    if found.settings != settings or found.parameters.keys() != objective.parameters.keys():
+        raise StoreError(f"{path} belongs to a run with other settings: delete it or choose another file")
+    return found
+
+
+@dataclass(frozen=True)
+class _Training:
+    objective: Objective
+    how: ThirdOrder
+    whole: Batch
+    descent: Descent
+    plan: Plan
+    seed: int
+    path: Path | None
+
+    def go(self, state: EdgeRun, progress: bool | None) -> EdgeRun:
+        theta, velocity = (self._here(point) for point in (state.parameters, state.velocity))
+        vector = None if state.vector is None else state.vector.to(self.objective.device)
+        steps = state.steps.tolist()
+        rows = [{name: float(state.records[name][k]) for name in MEASURED} for k in range(len(steps))]
+        diverged = state.diverged_at
+        step = state.step
+
+        def stand() -> EdgeRun:
+            at = torch.tensor(steps, dtype=torch.int64)
+            records = table(rows) or dict(state.records)
+            return EdgeRun(state.settings, at, records, step, theta, velocity, vector, diverged)
+
+        with progress_bar("training", self.plan.steps, step, progress) as show:
+            while step < self.plan.steps and diverged is None:
+                if self.plan.is_measured(step) and (not steps or steps[-1] < step):
+                    try:
+                        row, vector = self._measure(theta, vector, step)
+                    except SharpnessError:
+                        diverged = step
+                        break
+                    rows.append(row)
+                    steps.append(step)
+                    self._save(stand())
+                    show(step)
+                batch = self.descent.batch(self.whole, self.seed, step)
+                value, theta, velocity = self.descent.step(self.objective, batch, theta, velocity)
+                diverged = None if math.isfinite(value) else step
+                step += 1
+            show(step)
+        self._save(found := stand())
+        return found
+
+    def _measure(self, theta: Point, vector: Tensor | None, step: int) -> tuple[dict[str, float], Tensor]:
+        here = self.objective.at(theta)
+        generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vector", 0, step))
+        point = measure_edge(here, self.how, generator, start=vector, decay=self.descent.weight_decay)
+        share = point.share_of_noise(self.descent.samples_of(point.samples), replacement=False)
+        found = {name: float(getattr(point, name)) for name in MEASURED if hasattr(point, name)}
+        found |= {"noise": share * point.noise, "drift_noise": share * point.drift_noise}
+        found |= dict.fromkeys(("ratio_of_means", "mean_of_ratios", "full_hessian"), math.nan)
+        if self.plan.batches:
+            found |= batch_curvature(here, self.how.second, self._batches(step))
+        return found, point.vector
+
+    def _batches(self, step: int) -> Sequence[Batch]:
+        """Batches as a step would draw them, not those that steps did draw."""
+        if self.descent.samples_of(self.whole.size) == self.whole.size:
+            return [self.whole]
+        return [
+            self.descent.batch(self.whole, self.seed, step, f"batch {number} of a measurement")
+            for number in range(self.plan.batches)
+        ]
+
+    def _here(self, point: Point) -> Point:
+        like = self.objective.parameters
+        return {name: leaf.to(like[name]) for name, leaf in point.items()}
+
+    def _save(self, run: EdgeRun) -> None:
+        if self.path is not None:
+            run.save(self.path)
