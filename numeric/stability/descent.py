@@ -37,6 +37,11 @@ class Descent:
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"batch_size={self.batch_size}: choose at least 1, or None for all samples")
 
+    @property
+    def edge(self) -> float:
+        """The curvature from which an oscillation grows, 2(1 + μ)/η."""
+        return 2 * (1 + self.momentum) / self.lr
+
     def samples_of(self, samples: int) -> int:
         """How many of so many samples are in a batch. Raises OptionError for a batch larger than the data."""
         if self.batch_size is not None and self.batch_size > samples:

@@ -7,24 +7,31 @@ of the parameters.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from numeric.sharpness.cost import HESSIAN_PRODUCT
 from numeric.sharpness.hessian.eigenvalues import TopEigenvalues
-from numeric.sharpness.hessian.operator import HessianOperator, mean_over_samples
+from numeric.sharpness.hessian.lanczos import RitzPair
+from numeric.sharpness.hessian.operator import HessianOperator
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point, add, dot, norm, scaled, unflatten
 from numeric.sharpness.second_order import gradient_graph, second_derivative
 from numeric.stability.sample_slopes import sample_slopes
 from numeric.stability.third_order import ThirdOrder, third_derivative
 
-# Newton steps along u onto the floor of the valley, where u·∇L = 0: the first leaves a remainder of second order.
-VALLEY_STEPS = 2
-# Relative residual of u, and the most products with the Hessian: an error of u enters S squared, α and β linearly.
-TOLERANCE, PRODUCTS = 1e-2, 60
+# Steps of length 1/edge onto the floor of the valley: each leaves 1 − λ/edge of the position along a direction of
+# curvature λ, nothing of an oscillation at the edge in whichever direction, and hardly moves where the loss is flat.
+HALF_STEPS = 2
+# Relative residual of u and of the vector next to it: an error of u enters S squared, α and β linearly.
+TOLERANCE = 1e-2
+# The most products with the Hessian, from a random start and near an earlier point. The second vector may be left
+# unfinished: its Ritz value lies below the eigenvalue.
+COLD, WARM = 30, 11
+# A warm start is the earlier u with some of the earlier second vector, so that neither is lost when they change places.
+MIXTURE = (1.0, 0.5)
 # Two more backward passes on the graph of the gradient, each about twice as long as the one before.
 THIRD_DERIVATIVE = 5.0
 
@@ -33,18 +40,18 @@ THIRD_DERIVATIVE = 5.0
 class EdgePoint:
     """Measured at one step of a run, on the floor of the valley below the iterate.
 
-    loss: L there. sharpness: S, the largest eigenvalue of ∇²L at the iterate; residual: ‖Hu − Su‖; second: the next
-    Ritz value, from below an estimate of the next eigenvalue; vector: u (D,). position: x, how far along u the iterate
-    lies from the floor. floor_sharpness: uᵀHu on the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel: u·∇S; gradient:
-    ‖∇L‖ on the floor. noise, drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n.
-    curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L.
+    loss: L there. floor_sharpness: S, the largest eigenvalue of ∇²L; residual: ‖Hu − Su‖; second: the next Ritz value,
+    from below an estimate of the next eigenvalue; vectors: u and that of the second (D, 2). sharpness: uᵀHu at the iterate itself; position: x,
+    how far along u it lies from the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel: u·∇S; gradient: ‖∇L‖. noise,
+    drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n. curvature_along: of L along ∇S⊥. units:
+    the cost in forward+backward passes. Weight decay is part of L.
     """
 
     loss: float
     sharpness: float
     residual: float
     second: float
-    vector: Tensor
+    vectors: Tensor
     position: float
     floor_sharpness: float
     alpha: float
@@ -56,6 +63,11 @@ class EdgePoint:
     samples: int
     curvature_along: float
     units: float
+
+    @property
+    def vector(self) -> Tensor:
+        """u (D,)."""
+        return self.vectors[:, 0]
 
     def share_of_noise(self, batch_size: int, *, replacement: bool = True) -> float:
         """What is left of a sample's variance in the mean of a batch, drawn with replacement or without."""
@@ -72,29 +84,30 @@ def measure_edge(
     objective: Objective,
     how: ThirdOrder,
     generator: torch.Generator,
+    edge: float,
     *,
     start: Tensor | None = None,
     decay: float = 0.0,
     tolerance: float = TOLERANCE,
-    products: int = PRODUCTS,
 ) -> EdgePoint:
-    """Measure the point `objective.parameters`, with u warm-started from `start` (D,), whose sign it takes.
+    """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
-    decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance, products: of the Lanczos iteration for u.
+    start: (D, 2), what an earlier point gave as `vectors`. edge: the curvature from which an oscillation grows, 2/η.
+    decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """
     before = objective.cost.sample_units
     theta = objective.parameters
     with how.active():
-        operator = HessianOperator(objective, how.second)
-        near = None if start is None else unflatten(start, theta)
-        top = TopEigenvalues(1, tolerance, products, near).extremes(operator, generator)
-        (leading,) = top.largest
-        vector = leading.vector if start is None or leading.vector @ start >= 0 else -leading.vector
+        settled = objective.at(_without_oscillation(objective, edge, decay))
+        operator = HessianOperator(settled, how.second)
+        leading, second = _top(operator, generator, start, tolerance)
+        vector = leading.vector
         u = unflatten(vector, theta)
-        slope = float(operator.gradient() @ vector) + decay * float(dot(theta, u))
-        floor, position = _valley_floor(objective, u, leading.value + decay, slope, decay)
+        slope = float(operator.gradient() @ vector) + decay * float(dot(settled.parameters, u))
+        del operator  # and the graph that it keeps
+        floor = add(settled.parameters, u, -slope / (leading.value + decay))
         floor_sharpness, gradient, bend, loss, samples = _sharpness_gradient(objective, floor, u)
         gradient = add(gradient, floor, decay)
         parallel = float(dot(bend, u))
@@ -102,17 +115,18 @@ def measure_edge(
         along = scaled(orthogonal, 1 / max(float(norm(orthogonal)), torch.finfo(vector.dtype).tiny))
         slopes = torch.cat([sample_slopes(objective, floor, batch, u, along) for batch in objective.batches()], dim=1)
         straightness = _curvature(objective.at(floor), along)
-    beta = float(norm(orthogonal)) ** 2
+        sharpness = _curvature(objective, u)
+        alpha, beta = -float(dot(gradient, orthogonal)), float(norm(orthogonal)) ** 2
     noise, drift_noise = slopes.var(dim=1, correction=0).tolist()
     return EdgePoint(
         loss=loss + decay * float(dot(floor, floor)) / 2,
-        sharpness=leading.value + decay,
+        sharpness=sharpness + decay,
         residual=leading.residual,
-        second=float(top.values[1]) + decay if len(top.values) > 1 else math.nan,
-        vector=vector,
-        position=position,
-        floor_sharpness=floor_sharpness + decay,
-        alpha=-float(dot(gradient, orthogonal)),
+        second=math.nan if second is None else second.value + decay,
+        vectors=torch.stack([vector, vector if second is None else second.vector], dim=1),
+        position=float(dot(add(theta, floor, -1.0), u)),
+        floor_sharpness=floor_sharpness + decay - HALF_STEPS / edge * alpha,
+        alpha=alpha,
         beta=beta,
         parallel=parallel,
         gradient=float(norm(gradient)),
@@ -124,17 +138,30 @@ def measure_edge(
     )
 
 
-def _valley_floor(objective: Objective, u: Point, curvature: float, slope: float, decay: float) -> tuple[Point, float]:
-    """The point θ − xu with u·∇L = 0, and x, by Newton steps along u; slope: u·∇L at θ."""
-    position = slope / curvature
-    point = add(objective.parameters, u, -position)
-    for _ in range(VALLEY_STEPS - 1):
-        found = mean_over_samples(
-            (dot(objective.gradient(point, batch)[1], u), batch.size) for batch in objective.batches()
-        )
-        step = (float(found) + decay * float(dot(point, u))) / curvature
-        point, position = add(point, u, -step), position + step
-    return point, position
+def _top(
+    operator: HessianOperator, generator: torch.Generator, start: Tensor | None, tolerance: float
+) -> tuple[RitzPair, RitzPair | None]:
+    """The largest Ritz pair and the one next to it, where there are two dimensions."""
+    k = min(2, operator.dimension)
+    near = None if start is None else unflatten(start @ start.new_tensor(MIXTURE), operator.objective.parameters)
+    found = TopEigenvalues(k, tolerance, COLD if start is None else WARM, near).extremes(operator, generator).largest
+    leading = found[0]
+    if start is not None and leading.vector @ start[:, 0] < 0:
+        leading = replace(leading, vector=-leading.vector)
+    return leading, found[1] if k == 2 else None
+
+
+def _without_oscillation(objective: Objective, edge: float, decay: float) -> Point:
+    """The point after `HALF_STEPS` steps of gradient descent of length 1/edge."""
+    point = objective.parameters
+    for _ in range(HALF_STEPS):
+        total: Point = {name: torch.zeros_like(leaf) for name, leaf in point.items()}
+        samples = 0
+        for batch in objective.batches():
+            total = add(total, objective.gradient(point, batch)[1], batch.size)
+            samples += batch.size
+        point = add(scaled(point, 1 - decay / edge), total, -1 / (edge * samples))
+    return point
 
 
 def _sharpness_gradient(objective: Objective, point: Point, u: Point) -> tuple[float, Point, Point, float, int]:

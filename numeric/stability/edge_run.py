@@ -20,7 +20,7 @@ from numeric.training.store import join_groups, read_tensors, split_group, write
 @dataclass(frozen=True)
 class EdgeRun:
     """steps: (T,) at which was measured. records: name → (T,), float64, see `run.MEASURED`. settings: of the run, as
-    JSON. step, parameters, velocity, vector: where it stands. diverged_at: the step whose loss was not finite."""
+    JSON. step, parameters, velocity, vectors: where it stands. diverged_at: the step whose loss was not finite."""
 
     settings: Mapping[str, Any]
     steps: Tensor
@@ -28,7 +28,7 @@ class EdgeRun:
     step: int
     parameters: Point
     velocity: Point
-    vector: Tensor | None
+    vectors: Tensor | None
     diverged_at: int | None = None
 
     @property
@@ -38,8 +38,8 @@ class EdgeRun:
 
     @property
     def edge(self) -> float:
-        """The sharpness from which an oscillation grows, 2(1 + μ)/η."""
-        return 2 * (1 + self.descent.momentum) / self.descent.lr
+        """The sharpness from which an oscillation grows."""
+        return self.descent.edge
 
     def save(self, path: Path) -> None:
         """Write everything to one file of safetensors, whole or not at all."""
@@ -48,8 +48,8 @@ class EdgeRun:
             "velocity": self.velocity,
             "records": {"steps": self.steps, **self.records},
         }
-        if self.vector is not None:
-            groups["state"] = {"vector": self.vector}
+        if self.vectors is not None:
+            groups["state"] = {"vectors": self.vectors}
         state = {"settings": self.settings, "step": self.step, "diverged_at": self.diverged_at}
         write_tensors(path, join_groups(groups), {"edge_run": json.dumps(state)})
 
@@ -69,7 +69,7 @@ def load_edge_run(path: Path) -> EdgeRun:
         state["step"],
         split_group(tensors, "parameters"),
         split_group(tensors, "velocity"),
-        split_group(tensors, "state").get("vector"),
+        split_group(tensors, "state").get("vectors"),
         state["diverged_at"],
     )
 

@@ -122,7 +122,7 @@ class _Training:
 
     def go(self, state: EdgeRun, progress: bool | None) -> EdgeRun:
         theta, velocity = (self._here(point) for point in (state.parameters, state.velocity))
-        vector = None if state.vector is None else state.vector.to(self.objective.device)
+        vectors = None if state.vectors is None else state.vectors.to(self.objective.device)
         steps = state.steps.tolist()
         rows = [{name: float(state.records[name][k]) for name in MEASURED} for k in range(len(steps))]
         diverged = state.diverged_at
@@ -131,13 +131,13 @@ class _Training:
         def stand() -> EdgeRun:
             at = torch.tensor(steps, dtype=torch.int64)
             records = table(rows) or dict(state.records)
-            return EdgeRun(state.settings, at, records, step, theta, velocity, vector, diverged)
+            return EdgeRun(state.settings, at, records, step, theta, velocity, vectors, diverged)
 
         with progress_bar("training", self.plan.steps, step, progress) as show:
             while step < self.plan.steps and diverged is None:
                 if self.plan.is_measured(step) and (not steps or steps[-1] < step):
                     try:
-                        row, vector = self._measure(theta, vector, step)
+                        row, vectors = self._measure(theta, vectors, step)
                     except SharpnessError:
                         diverged = step
                         break
@@ -153,17 +153,19 @@ class _Training:
         self._save(found := stand())
         return found
 
-    def _measure(self, theta: Point, vector: Tensor | None, step: int) -> tuple[dict[str, float], Tensor]:
+    def _measure(self, theta: Point, vectors: Tensor | None, step: int) -> tuple[dict[str, float], Tensor]:
         here = self.objective.at(theta)
-        generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vector", 0, step))
-        point = measure_edge(here, self.how, generator, start=vector, decay=self.descent.weight_decay)
+        generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vectors", 0, step))
+        point = measure_edge(
+            here, self.how, generator, self.descent.edge, start=vectors, decay=self.descent.weight_decay
+        )
         share = point.share_of_noise(self.descent.samples_of(point.samples), replacement=False)
         found = {name: float(getattr(point, name)) for name in MEASURED if hasattr(point, name)}
         found |= {"noise": share * point.noise, "drift_noise": share * point.drift_noise}
         found |= dict.fromkeys(("ratio_of_means", "mean_of_ratios", "full_hessian"), math.nan)
         if self.plan.batches:
             found |= batch_curvature(here, self.how.second, self._batches(step))
-        return found, point.vector
+        return found, point.vectors
 
     def _batches(self, step: int) -> Sequence[Batch]:
         """Batches as a step would draw them, not those that steps did draw."""
