@@ -15,6 +15,7 @@ from numeric.reporting.coefficients_figure import draw_coefficients
 from numeric.reporting.convergence_figure import draw_convergence
 from numeric.reporting.curvature_figure import draw_curvature
 from numeric.reporting.density_figure import draw_density
+from numeric.reporting.edge_figure import draw_edge
 from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
@@ -37,6 +38,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "curvature": draw_curvature,
     "relaxation": draw_relaxation,
     "orbit": draw_orbit,
+    "edge": draw_edge,
 }
 
 

@@ -21,7 +21,7 @@ CONDITIONS = {
     "corrections": "the next order of the forecast adds {value:.0%}",
     "second_direction": "a second eigenvalue comes as near to the edge as {value:.0%} of the size of y",
     "curvature_along": "along ∇S the loss is bent: over the size of y its slope changes by {value:.0%}",
-    "drift_noise": "the noise along ∇S moves S {value:.2g} times as much as the oscillation does",
+    "drift_noise": "the noise along ∇S widens the gap by {value:.0%}",
     "unsteady": "α varies by {value:.0%} within the window",
 }
 """Measured condition → what is said where it is violated, the gravest first."""
@@ -29,8 +29,8 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """outcome, and one sentence that says it in full; reasons: what is violated, one sentence each; normal_form: whether
-    the exact identity, with the moments of the run in it, gives the measured gap (None: it cannot be said)."""
+    """outcome, and one sentence that says it in full; reasons: what is violated, one sentence each. normal_form:
+    whether the exact identity, with the moments of the run in it, gives the measured gap (None: it cannot be said)."""
 
     outcome: Outcome
     sentence: str

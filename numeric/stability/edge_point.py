@@ -41,10 +41,10 @@ class EdgePoint:
     """Measured at one step of a run, on the floor of the valley below the iterate.
 
     loss: L there. floor_sharpness: S, the largest eigenvalue of ∇²L; residual: ‖Hu − Su‖; second: the next Ritz value,
-    from below an estimate of the next eigenvalue; vectors: u and that of the second (D, 2). sharpness: uᵀHu at the iterate itself; position: x,
-    how far along u it lies from the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel: u·∇S; gradient: ‖∇L‖. noise,
-    drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n. curvature_along: of L along ∇S⊥. units:
-    the cost in forward+backward passes. Weight decay is part of L.
+    from below an estimate of the next eigenvalue; vectors: u and that of the second (D, 2). sharpness: uᵀHu at the
+    iterate itself; position: x, how far along u it lies from the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel:
+    u·∇S; gradient: ‖∇L‖. noise, drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n.
+    curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L.
     """
 
     loss: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from numeric.stability.series import of_means, slope_of
 
 # Measurements that a window must hold.
 FEWEST = 10
-_COLUMNS = ("alpha", "beta", "noise", "y", "x2", "x4", "x2y2")
-_ALPHA, _BETA, _NOISE, _Y, _X2, _X4, _X2Y2 = range(len(_COLUMNS))
+_COLUMNS = ("alpha", "beta", "noise", "drift_noise", "y", "x2", "x4", "x2y2")
+_ALPHA, _BETA, _NOISE, _DRIFT_NOISE, _Y, _X2, _X4, _X2Y2 = range(len(_COLUMNS))
+_AVERAGES = ("ratio_of_means", "mean_of_ratios", "full_hessian")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Forecast:
     """Estimates over a window of a run, each with a standard error; curvatures in the unit of the loss per squared unit
     of the parameters.
 
-    edge: 2(1 + μ)/η. gap: edge − E S, S on the floor of the valley. leading, corrected, identity: what the derived
-    statements say of it; corrected and identity are without momentum, and corrected without noise has no meaning.
+    edge: 2(1 + μ)/η. gap: edge − E S, S on the floor of the valley. forecasts: "leading" order, as
+    published, "corrected" by the next order and for noise along ∇S⊥, and the exact "identity" with the moments of the
+    run; the last two without momentum, corrected with noise alone.
     alpha, beta, noise: α, β, σ_u². balance: E[βx²/2]/E α. rise: slope of S over that which α alone would give. batch:
     name → batch sharpness over the edge. ratios: leading, corrected and identity → measured gap over it.
     conditions: what the leading order takes to be small, see `answer`.
@@ -73,7 +76,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
     steps = run.steps[inside]
     if len(steps) < FEWEST:
         raise CheckError(
-            f"the last {window:.0%} of the run hold {len(steps)} measurements and {FEWEST} are needed: measure more often"
+            f"the last {window:.0%} of the run hold {len(steps)} measurements, {FEWEST} are needed: measure more often"
         )
     records = {name: values[inside] for name, values in run.records.items()}
     eta, momentum = run.descent.lr, run.descent.momentum
@@ -101,11 +104,8 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         forecasts=forecasts,
         ratios=ratios,
         batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
-        conditions=_conditions(records, y, eta, run.edge, gap.value, forecasts),
+        conditions=_conditions(records, y, run.edge, forecasts),
     )
-
-
-_AVERAGES = ("ratio_of_means", "mean_of_ratios", "full_hessian")
 
 
 def _series(records: dict[str, Tensor], y: Tensor) -> Tensor:
@@ -114,36 +114,40 @@ def _series(records: dict[str, Tensor], y: Tensor) -> Tensor:
     return torch.stack([columns[name] if name in columns else records[name] for name in _COLUMNS], dim=1)
 
 
-def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dict[str, Any]:
-    """Name → the gap that a derived statement gives, as a function of the means (7,)."""
-    found: dict[str, Any] = {
-        "leading": lambda means: functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum),
-    }
+def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Name → the gap that a derived statement gives, as a function of the means (8,)."""
+
+    def leading(means: Tensor) -> Tensor:
+        return functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum)
+
+    def of_drift_noise(means: Tensor) -> Tensor:
+        return functions.sharpness_gap_of_drift_noise(means[_ALPHA], means[_DRIFT_NOISE], eta)
+
+    def corrected(means: Tensor) -> Tensor:
+        return functions.sharpness_gap_corrected(*means[: _NOISE + 1], eta) + of_drift_noise(means)
+
+    def identity(means: Tensor) -> Tensor:
+        spread = means[_X4] - means[_X2].square()
+        exact = functions.sharpness_gap_identity(*means[: _NOISE + 1], spread, means[_X2Y2], eta)
+        return exact + of_drift_noise(means)
+
+    found = {"leading": leading}
     if momentum == 0:
-        if noisy:
-            found["corrected"] = lambda means: functions.sharpness_gap_corrected(*means[: _NOISE + 1], eta)
-        found["identity"] = lambda means: functions.sharpness_gap_identity(
-            *means[: _NOISE + 1], means[_X4] - means[_X2].square(), means[_X2Y2], eta
-        )
+        found |= ({"corrected": corrected} if noisy else {}) | {"identity": identity}
     return found
 
 
-def _conditions(
-    records: dict[str, Tensor], y: Tensor, eta: float, edge: float, gap: float, forecasts: dict[str, Estimate]
-) -> dict[str, float]:
+def _conditions(records: dict[str, Tensor], y: Tensor, edge: float, forecasts: dict[str, Estimate]) -> dict[str, float]:
     """What the leading order takes to be small against one, dimensionless."""
-    alpha = float(records["alpha"].mean())
+    mean = {name: float(values.mean()) for name, values in records.items()}
     size = float(y.square().mean().sqrt())
-    leading = forecasts["leading"].value
-    found = {
-        "corrections": forecasts[name].value / leading - 1 if leading else float("nan")
-        for name in ("corrected",)
-        if name in forecasts
-    }
-    found["second_direction"] = size / max(edge - float(records["second"].mean()), size * 1e-3)
-    found["curvature_along"] = abs(float(records["curvature_along"].mean())) * size / abs(alpha)
-    found["drift_noise"] = eta * float(records["drift_noise"].mean()) / abs(gap * alpha)
-    found["unsteady"] = float(records["alpha"].std() / abs(alpha))
+    found = {}
+    if "corrected" in forecasts:
+        found["corrections"] = forecasts["corrected"].value / forecasts["leading"].value - 1
+        found["drift_noise"] = 2 * mean["drift_noise"] / (mean["beta"] * mean["noise"])
+    found["second_direction"] = size / max(edge - mean["second"], size * 1e-3)
+    found["curvature_along"] = abs(mean["curvature_along"]) * size / abs(mean["alpha"])
+    found["unsteady"] = float(records["alpha"].std()) / abs(mean["alpha"])
     return found
 
 

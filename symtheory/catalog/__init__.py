@@ -29,6 +29,7 @@ NAMES = (
     "leaky_relu",
     "quadratic",
     "monomial",
+    "curved_valley",
     "tanh_net",
     "bilinear",
     "swiglu",

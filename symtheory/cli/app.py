@@ -1,4 +1,4 @@
-"""The command line: ``symtheory list | derive | generate | check | design | report | sharpness``.
+"""The command line: ``symtheory list | derive | generate | check | design | report | sharpness | gap``.
 
 The composition root: the one module that knows both layers. It imports torch and ``numeric`` only inside the
 commands that train.
@@ -275,6 +275,62 @@ def sharpness(
         _print_json([row.to_json() for row in rows])
     else:
         show(rows, _console())
+
+
+@app.command()
+def gap(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="State dict to start from; none: the model as its function returns it.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="module:function or file.py:function that returns the torch module.")] = "",
+    data: Annotated[str, typer.Option(help="The same, for all samples: (inputs, target), or batches of them.")] = "",
+    lr: Annotated[float, typer.Option(help="Step η of the training.")] = 0.0,
+    batch_size: Annotated[int | None, typer.Option(help="Batch size; default: all samples.")] = None,
+    loss: Annotated[
+        str, typer.Option(help="cross_entropy, squared_error, binary_cross_entropy, or module:function.")
+    ] = "cross_entropy",
+    momentum: Annotated[float, typer.Option(help="Heavy-ball momentum.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 4000,
+    every: Annotated[int, typer.Option(help="Steps between measurements; an odd number sees every phase.")] = 21,
+    window: Annotated[float, typer.Option(help="The part of the run, from its end, that is judged.")] = 0.5,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the run and its figure.")] = None,
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    seed: Seed = DEFAULT_SEED,
+    as_json: Json = False,
+) -> None:
+    """Forecast how far below 2/η the sharpness settles, train, and say whether the forecast holds, and if not, why."""
+    from symtheory.cli.gap import Asked, forecast_gap
+
+    for option, given in (("--model module:function", model), ("--data module:function", data), ("--lr STEP", lr)):
+        if not given:
+            raise DeclarationError(f"symtheory gap needs {option}")
+    asked = Asked(
+        model=model,
+        data=data,
+        loss=loss,
+        checkpoint=checkpoint,
+        lr=lr,
+        batch_size=batch_size,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        steps=steps,
+        every=every,
+        window=window,
+        output=output,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+    )
+    record = forecast_gap(asked)
+    if as_json:
+        from numeric.comparison.verdict import jsonable
+
+        _print_json(jsonable(record))
+        return
+    for line in (record["sentence"], *record["notes"], *record.get("files", ())):
+        typer.echo(line)
 
 
 def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) -> None:

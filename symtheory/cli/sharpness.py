@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symtheory.cli.user_file import FAILURES, load_function
-from symtheory.errors import DeclarationError
+from symtheory.cli.user_file import load_function
+from symtheory.cli.user_model import call, load_loss, load_model
 
 if TYPE_CHECKING:
     from numeric.sharpness import Objective
     from numeric.sharpness.table import Row
-
-LOSSES = ("cross_entropy", "squared_error", "binary_cross_entropy")
 
 
 @dataclass(frozen=True)
@@ -72,37 +70,11 @@ def show(rows: list[Row], console: Any) -> None:
 
 
 def _objective(asked: Asked) -> Objective:
-    import torch
-
-    from numeric.device import resolve
     from numeric.sharpness import Objective
-    from numeric.sharpness.checkpoint import load_checkpoint
 
-    model = _call(load_function(asked.model, "--model"), asked.model)
-    if not isinstance(model, torch.nn.Module):
-        raise DeclarationError(f"--model: {asked.model} returns a {type(model).__name__}, not a torch.nn.Module")
-    if asked.checkpoint is not None:
-        load_checkpoint(model, asked.checkpoint)
-    dtypes = {"float32": torch.float32, "float64": torch.float64}
-    if asked.dtype not in dtypes:
-        raise DeclarationError(f"--dtype {asked.dtype}: choose float32 or float64")
-    model = model.to(device=resolve(asked.device), dtype=dtypes[asked.dtype]).eval()
-    data = _call(load_function(asked.data, "--data"), asked.data)
-    return Objective.of(model, _loss(asked.loss), data)
-
-
-def _loss(name: str) -> Callable[..., Any]:
-    """A loss by name, or a function of the user's: the function itself, not what it returns."""
-    from torch import nn
-
-    named: Mapping[str, Callable[..., Any]] = dict(
-        zip(LOSSES, (nn.CrossEntropyLoss(), nn.MSELoss(), nn.BCEWithLogitsLoss()), strict=True)
-    )
-    if name in named:
-        return named[name]
-    if ":" not in name:
-        raise DeclarationError(f"--loss {name}: choose {', '.join(LOSSES)}, or write module:function")
-    return load_function(name, "--loss")
+    model = load_model(asked.model, asked.checkpoint, asked.device, asked.dtype).eval()
+    data = call(load_function(asked.data, "--data"), asked.data)
+    return Objective.of(model, load_loss(asked.loss), data)
 
 
 def _blocks(asked: Asked, objective: Objective) -> Any:
@@ -113,12 +85,4 @@ def _blocks(asked: Asked, objective: Objective) -> Any:
         return None
     if asked.blocks == "auto":
         return find_blocks(objective.model)
-    return _call(load_function(asked.blocks, "--blocks"), asked.blocks, objective.model)
-
-
-def _call(function: Callable[..., Any], name: str, *arguments: Any) -> Any:
-    """What the user's function returns; its failures in one line that names it."""
-    try:
-        return function(*arguments)
-    except FAILURES as error:
-        raise DeclarationError(f"{name} fails: {type(error).__name__}: {error}") from error
+    return call(load_function(asked.blocks, "--blocks"), asked.blocks, objective.model)

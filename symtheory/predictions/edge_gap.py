@@ -17,7 +17,7 @@ from symtheory.predictions.stationary_second_moments import (
     moment_factor,
     with_positive_factors,
 )
-from symtheory.predictions.stochastic_map import MEAN
+from symtheory.predictions.stochastic_map import MEAN, StochasticMap
 from symtheory.predictions.symbols import ETA
 from symtheory.predictions.thermostat import stationary_law
 
@@ -29,6 +29,11 @@ MIXED = sp.Symbol("M", nonnegative=True)
 
 SPREAD = sp.Symbol("V", nonnegative=True)
 """Var(x²)."""
+
+DRIFT_NOISE = sp.Symbol("sigma_s", positive=True)
+"""Standard deviation of ∇S⊥·g, with the batch gradient g."""
+
+_ZETA = sp.Symbol("zeta", real=True)
 
 
 @cache
@@ -45,6 +50,19 @@ def exact_gap() -> sp.Expr:
     (found,) = sp.linsolve([step.stationarity(observable) for observable in (Y, X**2, Y**2)], unknown)
     fourth = SPREAD + found[0] ** 2
     return sp.expand(-found[2].subs({MEAN(X**4): fourth, MEAN(X**2 * Y**2): MIXED}))
+
+
+@cache
+def drift_noise_gap() -> sp.Expr:
+    """What noise in y itself, of variance η²σ_s² a step and independent of ξ, adds to the exact gap."""
+    step = normal_form()
+    stirred = StochasticMap({**step.update, Y: step.update[Y] + ETA * DRIFT_NOISE * _ZETA}, (*step.noise, _ZETA))
+    unknown = (MEAN(X**2), MEAN(X**2 * Y), MEAN(Y))
+    gaps = [
+        -next(iter(sp.linsolve([noisy.stationarity(observable) for observable in (Y, X**2, Y**2)], unknown)))[2]
+        for noisy in (stirred, step)
+    ]
+    return sp.factor(gaps[0] - gaps[1])
 
 
 @cache

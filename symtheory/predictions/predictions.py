@@ -16,6 +16,7 @@ from symtheory.predictions import (
     noise_equilibrium,
     orbit_volume,
     scale_equilibrium,
+    sharpness_gap,
     stationary_density,
     weight_decay,
 )
@@ -47,6 +48,7 @@ MECHANISMS: dict[str, Derivation] = {
     modified_loss.MECHANISM: modified_loss.derive,
     noise_equilibrium.MECHANISM: noise_equilibrium.derive,
     orbit_volume.MECHANISM: orbit_volume.derive,
+    sharpness_gap.MECHANISM: sharpness_gap.derive,
 }
 """Mechanism name → derivation from a declaration. One that does not apply raises ``DerivationError`` with the reason;
 ``CalculusError`` and ``CodegenError`` from the calculi below are taken as reasons too."""

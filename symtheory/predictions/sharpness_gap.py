@@ -9,11 +9,13 @@ import sympy as sp
 from symtheory.codegen.statements import Statements, function_source
 from symtheory.errors import DerivationError
 from symtheory.predictions.edge_gap import (
+    DRIFT_NOISE,
     GAP,
     MIXED,
     SPREAD,
     corrected_gap,
     critical_sharpness,
+    drift_noise_gap,
     exact_gap,
     gap_with_momentum,
     matrix_gap_relation,
@@ -40,6 +42,9 @@ SOURCE = (
 VARIANCE = sp.Symbol("noise", positive=True)
 """σ_u², the argument of generated functions."""
 
+DRIFT_VARIANCE = sp.Symbol("drift_noise", nonnegative=True)
+"""σ_s², the argument of generated functions."""
+
 SHARPNESS = sp.Symbol("S", real=True)
 """The largest eigenvalue of the Hessian."""
 
@@ -64,6 +69,7 @@ def derive(subject: Subject) -> Prediction:
             equation(MEAN(X**2), stationary_oscillation()),
             equation(GAP, exact_gap()),
             equation(GAP, corrected_gap()),
+            equation(sp.Symbol("gap_s"), drift_noise_gap()),
             equation(sp.Symbol("gap_mu"), gap_with_momentum()),
             equation(sp.Symbol("S_mu"), critical_sharpness()),
             equation(sp.Function("log p")(X, Y), law.log_density),
@@ -75,7 +81,7 @@ def derive(subject: Subject) -> Prediction:
             Assumption("training sharpens: α = −∇L·∇S > 0, and α, β, σ_u change little while x and y relax", True),
             Assumption("one critical direction: the next eigenvalue lies below 2/η by much more than the gap", True),
             Assumption("along ∇S⊥ the loss is nearly straight: its curvature there is small against α/|y|", True),
-            Assumption("the noise of the batch gradient along ∇S⊥ moves y less than the oscillation does", True),
+            Assumption("the noise of the batch gradient along ∇S⊥ is small, or gap_s is added to the gap", True),
             Assumption("the corrections are small against one, else the formulas are out of their range", True),
         ),
         order="x' and y' to leading order around the edge; in them E x² and the gap in V and M are exact, the second "
@@ -88,6 +94,7 @@ def derive(subject: Subject) -> Prediction:
             "x: position along u; y = S − 2/eta; alpha = −∇L·∇S; beta: square of the part of ∇S orthogonal to u; "
             "sigma_u: standard deviation of the batch gradient along u; xi: standard normal",
             "gap = −E y; V = Var(x²), M = E(x² y²), to be measured: the identity is the referee of the two forecasts",
+            "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
             "gap_mu, S_mu: with heavy-ball momentum mu, at the edge S_mu; weight decay lambda adds lambda to S and "
             "lambda θ to ∇L in alpha",
@@ -109,6 +116,12 @@ def _formulas() -> dict[str, Formula | SourceFunction]:
             _with_variance(exact_gap()),
             "Gap from Var(x²) and E(x²y²) of a run: exact in the normal form.",
             {**_NOISY, "spread": SPREAD, "mixed": MIXED},
+            eta,
+        ),
+        f"{MECHANISM}_of_drift_noise": Formula(
+            drift_noise_gap().subs(DRIFT_NOISE, sp.sqrt(DRIFT_VARIANCE)),
+            "What noise of ∇S⊥·g of this variance adds to the gap.",
+            {"alpha": SHARPENING, "drift_noise": DRIFT_VARIANCE},
             eta,
         ),
         f"{MECHANISM}_distance": Formula(

@@ -1,0 +1,28 @@
+"""The normal form of the edge of stability as a loss of two parameters, declared; run to write the torch code with
+which numeric.stability forecasts.
+
+    python examples/stability/edge_declaration.py numeric/stability/generated
+
+The functions speak of alpha, beta and noise alone and are the same for every graph. A test holds the committed file to
+what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import symtheory as st
+from symtheory.catalog.curved_valley import curved_valley
+
+FUNCTIONS = ("sharpness_gap", "corrected", "identity", "of_drift_noise", "distance", "oscillation", "step")
+
+
+def main(folder: Path) -> None:
+    """Write sharpness_gap.py into the folder."""
+    only = [name if name == "sharpness_gap" else f"sharpness_gap_{name}" for name in FUNCTIONS]
+    st.generate(curved_valley, "euclidean", only=only).save(folder / "sharpness_gap.py")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,30 @@
+"""All samples of a user's data as one batch in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from numeric.errors import DataError
+from numeric.sharpness.batch import is_single_batch, make_batch
+
+
+def whole_batch(data: Any) -> tuple[Any, Any]:
+    """(inputs, target) of all samples: of one batch, or of an iterable of batches, joined.
+
+    Raises DataError for no batch, and for batches that do not have one form.
+    """
+    batches = [make_batch(item) for item in ([data] if is_single_batch(data) else data)]
+    if not batches:
+        raise DataError("the data hold no batch: pass at least one")
+    flat = [pytree.tree_flatten((batch.inputs, batch.target)) for batch in batches]
+    form = flat[0][1]
+    if any(other != form for _, other in flat):
+        raise DataError("the batches of the data have different forms: give all of them the same tensors")
+    columns = zip(*(parts for parts, _ in flat), strict=True)
+    joined = [torch.cat(list(column)) if isinstance(column[0], Tensor) else column[0] for column in columns]
+    inputs, target = pytree.tree_unflatten(joined, form)
+    return inputs, target
