@@ -24,6 +24,7 @@ from numeric.experiments import (
     noise_equilibrium,
     orbit_volume,
     scale_equilibrium,
+    sharpness_gap,
     stationary_density,
     weight_decay,
 )
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "modified_loss": modified_loss.run,
     "noise_equilibrium": noise_equilibrium.run,
     "orbit_volume": orbit_volume.run,
+    "sharpness_gap": sharpness_gap.run,
 }
 """Mechanism name → run(module, functions, data, plan, *, seed, device, progress) -> Experiment."""
 
@@ -52,6 +54,7 @@ ANY_SHAPE = (
     "modified_loss",
     "noise_equilibrium",
     "orbit_volume",
+    "sharpness_gap",
 )
 """Mechanisms whose experiments train a graph of any shape itself, on data of their own where it gives no vector."""
 

@@ -16,6 +16,7 @@ from numeric.comparison.mechanisms.modified_loss import modified_loss
 from numeric.comparison.mechanisms.noise_equilibrium import noise_equilibrium
 from numeric.comparison.mechanisms.orbit_volume import orbit_volume
 from numeric.comparison.mechanisms.scale_equilibrium import scale_equilibrium
+from numeric.comparison.mechanisms.sharpness_gap import sharpness_gap
 from numeric.comparison.mechanisms.stationary_density import stationary_density
 from numeric.comparison.mechanisms.weight_decay import weight_decay
 from numeric.comparison.verdict import Verdict
@@ -35,5 +36,6 @@ CHECKS: dict[str, Check] = {
     "modified_loss": modified_loss,
     "noise_equilibrium": noise_equilibrium,
     "orbit_volume": orbit_volume,
+    "sharpness_gap": sharpness_gap,
 }
 """Mechanism name → function (formulas of the prediction, runs, data) -> Verdict."""

@@ -16,6 +16,7 @@ from numeric.reporting.mechanisms.modified_loss import modified_loss
 from numeric.reporting.mechanisms.noise_equilibrium import noise_equilibrium
 from numeric.reporting.mechanisms.orbit_volume import orbit_volume
 from numeric.reporting.mechanisms.scale_equilibrium import scale_equilibrium
+from numeric.reporting.mechanisms.sharpness_gap import sharpness_gap
 from numeric.reporting.mechanisms.stationary_density import stationary_density
 from numeric.reporting.mechanisms.weight_decay import weight_decay
 
@@ -31,5 +32,6 @@ DRAWINGS: dict[str, Callable[[dict[str, Any], Experiment, Any], Drawing]] = {
     "scale_equilibrium": scale_equilibrium,
     "modified_loss": modified_loss,
     "orbit_volume": orbit_volume,
+    "sharpness_gap": sharpness_gap,
 }
 """Mechanism name → function (details of the verdict, the experiment, the prediction's torch functions) -> Drawing."""
