@@ -37,25 +37,28 @@ def itself(output: Tensor, target: Tensor) -> Tensor:
 
 
 def measured(objective: Objective, **options: Tensor) -> EdgePoint:
-    return measure_edge(objective, third_order(objective), torch.Generator().manual_seed(0), tolerance=1e-9, **options)
+    generator = torch.Generator().manual_seed(0)
+    return measure_edge(objective, third_order(objective), generator, CURVATURE, tolerance=1e-9, **options)
 
 
 def test_an_analytic_loss() -> None:
     noise = torch.tensor([1.0, -1.0, 0.5, -0.5], dtype=torch.float64)
     objective = Objective.of(TwoParameters(0.1, 0.2), itself, [(noise[:3], noise[:3]), (noise[3:], noise[3:])])
     point = measured(objective)
-    mixed = SLOPE * 0.1  # the Hessian's off-diagonal entry at x = 0.1
-    sharpness = float(torch.linalg.eigvalsh(torch.tensor([[CURVATURE + SLOPE * 0.2, mixed], [mixed, 0.0]]))[-1])
-    assert point.sharpness == pytest.approx(sharpness, rel=1e-6)
+    sharpness = CURVATURE + SLOPE * 0.2
+    assert point.floor_sharpness == pytest.approx(sharpness, rel=1e-3)
+    assert point.sharpness == pytest.approx(sharpness, rel=1e-3)  # of what stands in the Hessian along u
+    assert point.position == pytest.approx(0.1, rel=1e-3)
     floor = measured(Objective.of(TwoParameters(0.0, 0.2), itself, (noise, noise)))
     assert floor.position == pytest.approx(0.0, abs=1e-12)
-    assert floor.sharpness == pytest.approx(CURVATURE + SLOPE * 0.2)
+    assert floor.floor_sharpness == pytest.approx(CURVATURE + SLOPE * 0.2)
     assert floor.alpha == pytest.approx(PULL * SLOPE)
     assert floor.beta == pytest.approx(SLOPE**2)
     assert floor.parallel == pytest.approx(0.0, abs=1e-9)
     assert floor.curvature_along == pytest.approx(0.0, abs=1e-9)
     assert floor.noise == pytest.approx(float(noise.var(correction=0)))
     assert floor.gradient == pytest.approx(PULL)
+    assert floor.second == pytest.approx(0.0, abs=1e-9)
     assert floor.noise_of(2) == pytest.approx(float(noise.var(correction=0)) / 2)
     assert floor.drift_noise == pytest.approx(0.0, abs=1e-12)
     assert floor.noise_of(4, replacement=False) == 0.0
@@ -182,3 +185,32 @@ def test_sample_slopes_are_the_gradients_along_u_one_by_one() -> None:
         for row, direction in zip(found, (u, v), strict=True):
             wanted = sum(float((gradient[name] * direction[name]).sum()) for name in u)
             assert float(row[index]) == pytest.approx(wanted, rel=1e-10)
+
+
+def test_weight_decay_is_part_of_the_loss() -> None:
+    decay, noise = 2.0, torch.tensor([1.0, -1.0, 0.5, -0.5], dtype=torch.float64)
+
+    class Decayed(TwoParameters):
+        def forward(self, noise: Tensor) -> Tensor:
+            return super().forward(noise) + decay / 2 * (self.x**2 + self.s**2)
+
+    told = measured(Objective.of(TwoParameters(0.03, 0.2), itself, (noise, noise)), decay=decay)  # type: ignore[arg-type]
+    written = measured(Objective.of(Decayed(0.03, 0.2), itself, (noise, noise)))
+    for name in ("loss", "sharpness", "second", "position", "floor_sharpness", "alpha", "beta", "gradient", "noise"):
+        assert getattr(told, name) == pytest.approx(getattr(written, name), rel=1e-8, abs=1e-10), name
+    assert told.curvature_along == pytest.approx(decay)
+
+
+def test_a_warm_start_costs_less_and_keeps_the_sign() -> None:
+    model, x, y = gelu_net()
+    objective = Objective.of(model, nn.CrossEntropyLoss(), (x, y))
+    cold = measured(objective)
+    near = torch.stack([-cold.vectors[:, 0], cold.vectors[:, 1]], dim=1)
+    warm = measure_edge(
+        objective, third_order(objective), torch.Generator().manual_seed(1), CURVATURE, start=near, tolerance=1e-4
+    )
+    assert float(warm.vector @ cold.vector) == pytest.approx(-1.0, abs=1e-3)
+    assert warm.floor_sharpness == pytest.approx(cold.floor_sharpness, rel=1e-4)
+    assert warm.second == pytest.approx(cold.second, rel=1e-2)
+    assert warm.units < cold.units
+    assert warm.units <= 40

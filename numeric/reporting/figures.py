@@ -19,6 +19,7 @@ from numeric.reporting.edge_figure import draw_edge
 from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
+from numeric.reporting.gap_figure import draw_gap
 from numeric.reporting.graph_figure import draw_graph
 from numeric.reporting.orbit_figure import draw_orbit
 from numeric.reporting.relaxation_figure import draw_relaxation
@@ -39,6 +40,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "relaxation": draw_relaxation,
     "orbit": draw_orbit,
     "edge": draw_edge,
+    "gap": draw_gap,
 }
 
 

@@ -20,17 +20,17 @@ Z = 1.96
 CONDITIONS = {
     "corrections": "the next order of the forecast adds {value:.0%}",
     "second_direction": "a second eigenvalue comes as near to the edge as {value:.0%} of the size of y",
-    "curvature_along": "along ∇S the loss is bent: over the size of y its slope changes by {value:.0%}",
+    "alpha_with_y": "α varies together with S, which changes the gap by {value:.0%}",
     "drift_noise": "the noise along ∇S widens the gap by {value:.0%}",
-    "unsteady": "α varies by {value:.0%} within the window",
 }
 """Measured condition → what is said where it is violated, the gravest first."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """outcome, and one sentence that says it in full; reasons: what is violated, one sentence each. normal_form:
-    whether the exact identity, with the moments of the run in it, gives the measured gap (None: it cannot be said)."""
+    """outcome, and one sentence that says it in full; reasons: what is violated, one sentence each, also where the
+    forecast holds in spite of it. normal_form: whether the exact identity, with the moments of the run in it, gives the
+    measured gap (None: it cannot be said)."""
 
     outcome: Outcome
     sentence: str
@@ -75,7 +75,10 @@ def answer(found: Forecast) -> Answer:
         reason = f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}: train longer"
         return Answer("undecided", f"at the edge, undecided ({said}): {reason}", (reason,), referee, found)
     sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
-    return Answer("forecast holds", sentence, (), referee, found)
+    doubts = tuple(_violations(found, None))
+    if doubts:
+        sentence += f", although {'; '.join(doubts)}"
+    return Answer("forecast holds", sentence, doubts, referee, found)
 
 
 def _why_not_at_edge(found: Forecast) -> list[str]:

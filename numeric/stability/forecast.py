@@ -146,8 +146,9 @@ def _conditions(records: dict[str, Tensor], y: Tensor, edge: float, forecasts: d
         found["corrections"] = forecasts["corrected"].value / forecasts["leading"].value - 1
         found["drift_noise"] = 2 * mean["drift_noise"] / (mean["beta"] * mean["noise"])
     found["second_direction"] = size / max(edge - mean["second"], size * 1e-3)
-    found["curvature_along"] = abs(mean["curvature_along"]) * size / abs(mean["alpha"])
-    found["unsteady"] = float(records["alpha"].std()) / abs(mean["alpha"])
+    # Where α varies with y, E(yα) takes the place of α E y in the stationary mean of the change of y².
+    together = float((records["alpha"] * (y - y.mean())).mean()) / mean["alpha"]
+    found["alpha_with_y"] = together / abs(float(y.mean()))
     return found
 
 

@@ -177,8 +177,8 @@ class _Training:
         ]
 
     def _here(self, point: Point) -> Point:
-        like = self.objective.parameters
-        return {name: leaf.to(like[name]) for name, leaf in point.items()}
+        """On the model's device and in the order of its parameters, which a file does not keep."""
+        return {name: point[name].to(leaf) for name, leaf in self.objective.parameters.items()}
 
     def _save(self, run: EdgeRun) -> None:
         if self.path is not None:
