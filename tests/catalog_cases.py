@@ -92,6 +92,9 @@ CLAIMS: dict[str, Claim] = {
     "quadratic": Claim({"d": 2, "h": 2}, "rescaling", h, h, "permutation(h) sign_flip(h)", nonlinear=1),
     # Cubes of linear forms are a symmetric tensor, and unique as in cp_decomposition.
     "monomial": Claim(WIDTH_2, "rescaling", h, h, "permutation(h) sign_flip(h)"),
+    # One number of two parameters: its level sets are curves, none of them an orbit of an affine map. Gradient flow of
+    # whatever loss moves on the curves across them, so what numbers these is a law without a symmetry.
+    "curved_valley": Claim({}, "", 0, 1, "sign_flip()", nonlinear=1),
     # An odd function without a scaling law: units are unique up to sign and order (Sussmann).
     "tanh_net": Claim(WIDTH_2, "", 0, 0, "permutation(h) sign_flip(h)"),
     # W, U and V of a unit rescale with product one. Three inputs: with two, quadratic forms near a product of linear

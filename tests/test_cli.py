@@ -71,7 +71,7 @@ def test_derive_lists_what_applies_and_every_reason_against_the_others_once(caps
     assert status == 0
     assert out.count(reason) == 1
     assert f"no stationary_density, joint_stationary_density: {reason}" in out
-    assert re.search(r"derived: discrete_noether,.* orbit_volume\n", out)
+    assert re.search(r"derived: discrete_noether,.* sharpness_gap\n", out)
 
 
 def test_generate_writes_a_module_that_stands_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

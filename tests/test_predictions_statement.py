@@ -125,7 +125,8 @@ def test_prints_like_a_theorem(case: str, mechanism: str) -> None:
     assert positions == sorted(positions)
     assert text.splitlines()[0].endswith(f"({mechanism}, {case})")
     assert not re.search(r"Eq\(|Derivative\(|Abs\(|Tuple\(", text)
-    densities = {"stationary_density", "orbit_volume"} | ({"joint_stationary_density"} if prediction.measure else set())
+    densities = {"stationary_density", "orbit_volume", "sharpness_gap"}
+    densities |= {"joint_stationary_density"} if prediction.measure else set()
     assert (mechanism in densities) == ("  Measure: " in text)
     assert set(re.findall(r"\d{4}\.\d{5}", prediction.source)) <= SOURCES
     assert all(str(assumption) in text for assumption in prediction.assumptions)

@@ -85,6 +85,30 @@ def sample(kind: str) -> dict[str, Any]:
             "predicted": {"η = 0.1": eta, "η = 0.05": 2 * eta},
             "title": long,
         },
+        "edge": {
+            "steps": np.arange(40),
+            "edge": 20.0,
+            "curvatures": {"S": np.linspace(5, 19, 40), "next eigenvalue, at least": np.linspace(4, 12, 40)},
+            "noisy": {"batch sharpness": np.r_[np.linspace(4, 18, 39), np.nan]},
+            "drift": {"α": np.linspace(0.1, 0.2, 40), "½βx²": np.linspace(0, 0.2, 40)},
+            "forecasts": {"forecast, leading order": 18.0, "forecast, corrected": 17.5, "exact identity": 17.8},
+            "window": [20, 39],
+            "title": long,
+        },
+        "gap": {
+            "series": {
+                name: {
+                    "inverse_batch": 1 / np.array([8.0, 16.0, 32.0]),
+                    "gap": scale * np.array([4.0, 2.1, -0.1]),
+                    "error": np.array([0.3, 0.1, 0.1]),
+                    "leading": scale * np.array([3.9, 2.0, 1.0]),
+                    "corrected": scale * np.array([4.1, 2.1, 1.1]),
+                }
+                for name, scale in (("tanh, squared", 1.0), ("CNN, cross-entropy", 0.3))
+            },
+            "fits": {"tanh, squared": {"slope": 1.1, "half_width": 0.2, "log_factor": 3.5}},
+            "title": long,
+        },
         "orbit": {
             "conditions": np.array([10.0, 100.0]),
             "panels": {

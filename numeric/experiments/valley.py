@@ -31,7 +31,8 @@ class Valley:
 
         The floor is one Newton step along u away; see `numeric.stability.edge_point` for what they are.
         """
-        gradient, hessian = torch.func.grad(self.loss), torch.func.hessian(self.loss)
+        gradient = torch.func.grad(self.loss)
+        hessian = torch.func.jacrev(gradient)
         curvatures, vectors = torch.linalg.eigh(hessian(theta))
         position = (gradient(theta) @ vectors[:, -1]) / curvatures[-1]
         floor = theta - position * vectors[:, -1]

@@ -34,14 +34,14 @@ def draw_edge(data: Mapping[str, Any]) -> Figure:
     for k, (label, level) in enumerate(data.get("forecasts", {}).items(), len(lines)):
         style = line_style(k) | {"linewidth": 2.5}
         axes.plot(data["window"], [level, level], label=label, **style)
-    axes.set_ylabel("curvature")
+    axes.set_ylabel("curvature (units of η⁻¹)")
     axes.set_title(wrapped(data.get("title", "Sharpness at the edge of stability"), figure))
     for k, (label, values) in enumerate(drift.items()):
         style = line_style(k) | {"color": COLOURS[(k + 4) % len(COLOURS)]}
         panels[1].plot(steps, running_mean(values, SMOOTHED), label=label, **style)
     if drift:
         panels[1].axhline(0.0, color=GREY, linewidth=0.8)
-        panels[1].set_ylabel("drift of S")
+        panels[1].set_ylabel("drift of S (units of η⁻²)")
         panels[1].legend()
     panels[-1].set_xlabel("training step")
     legend_below(axes, columns=2)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_figure, wrapped
 
@@ -41,7 +42,11 @@ def draw_gap(data: Mapping[str, Any]) -> Figure:
     right.plot([], [], color=GREY, marker="o", markerfacecolor="none", linestyle="none", label="corrected")
     for axes, xlabel in ((left, "1/b"), (right, "forecast of the gap")):
         axes.set(xscale="log", yscale="log", xlabel=xlabel)
-    left.set_ylabel("gap 2/η − S")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axis.set_major_formatter("{x:.2g}")
+            axis.set_minor_formatter(NullFormatter())
+    left.set_ylabel("gap 2/η − S (units of η⁻¹)")
     left.set_title(wrapped(data.get("title", "Sharpness gap"), figure))
     right.legend()
     legend_below(left, columns=2)

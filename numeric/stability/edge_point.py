@@ -102,13 +102,13 @@ def measure_edge(
     with how.active():
         settled = objective.at(_without_oscillation(objective, edge, decay))
         operator = HessianOperator(settled, how.second)
-        leading, second = _top(operator, generator, start, tolerance)
+        leading, second = top_pair(operator, generator, start, tolerance)
         vector = leading.vector
         u = unflatten(vector, theta)
         slope = float(operator.gradient() @ vector) + decay * float(dot(settled.parameters, u))
         del operator  # and the graph that it keeps
         floor = add(settled.parameters, u, -slope / (leading.value + decay))
-        floor_sharpness, gradient, bend, loss, samples = _sharpness_gradient(objective, floor, u)
+        floor_sharpness, gradient, bend, loss, samples = sharpness_gradient(objective, floor, u)
         gradient = add(gradient, floor, decay)
         parallel = float(dot(bend, u))
         orthogonal = add(bend, u, -parallel)
@@ -138,7 +138,7 @@ def measure_edge(
     )
 
 
-def _top(
+def top_pair(
     operator: HessianOperator, generator: torch.Generator, start: Tensor | None, tolerance: float
 ) -> tuple[RitzPair, RitzPair | None]:
     """The largest Ritz pair and the one next to it, where there are two dimensions."""
@@ -164,7 +164,7 @@ def _without_oscillation(objective: Objective, edge: float, decay: float) -> Poi
     return point
 
 
-def _sharpness_gradient(objective: Objective, point: Point, u: Point) -> tuple[float, Point, Point, float, int]:
+def sharpness_gradient(objective: Objective, point: Point, u: Point) -> tuple[float, Point, Point, float, int]:
     """(uᵀHu, ∇L, ∇³L(u, u), L, n) at a point, over all samples; memory of one batch."""
     curvature = loss = 0.0
     samples = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -84,10 +85,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
     series = _series(records, y)
     statements = _statements(functions, eta, momentum, float(records["noise"].mean()) > 0)
     forecasts = {name: of_means(statement, series) for name, statement in statements.items()}
-    ratios = {
-        name: of_means(lambda means, of=statement: -means[_Y] / of(means), series)
-        for name, statement in statements.items()
-    }
+    ratios = {name: of_means(partial(_measured_over, statement), series) for name, statement in statements.items()}
     alpha = of_means(lambda means: means[_ALPHA], series)
     free = eta / (1 - momentum) * alpha.value
     gap = of_means(lambda means: -means[_Y], series)
@@ -106,6 +104,10 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
         conditions=_conditions(records, y, run.edge, forecasts),
     )
+
+
+def _measured_over(statement: Callable[[Tensor], Tensor], means: Tensor) -> Tensor:
+    return -means[_Y] / statement(means)
 
 
 def _series(records: dict[str, Tensor], y: Tensor) -> Tensor:
@@ -131,7 +133,7 @@ def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dic
         exact = functions.sharpness_gap_identity(*means[: _NOISE + 1], spread, means[_X2Y2], eta)
         return exact + of_drift_noise(means)
 
-    found = {"leading": leading}
+    found: dict[str, Callable[[Tensor], Tensor]] = {"leading": leading}
     if momentum == 0:
         found |= ({"corrected": corrected} if noisy else {}) | {"identity": identity}
     return found
