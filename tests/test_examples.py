@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,20 @@ def test_the_designed_penalty_has_the_solution_of_the_explicit_problem(capsys: p
     *_, trained, explicit = capsys.readouterr().out.splitlines()
     values = [[float(word) for word in line.split()[1:]] for line in (trained, explicit)]
     assert values[0] == pytest.approx(values[1], abs=2e-4)  # the grid of the explicit problem has step 1e-5
+
+
+def test_the_study_of_the_gap_answers_for_every_run_and_goes_on(tmp_path: Path) -> None:
+    words = [
+        str(EXAMPLES / "stability" / "gap_against_batch.py"),
+        "--quick",
+        "--workers",
+        "1",
+        "--folder",
+        str(tmp_path),
+    ]
+    command = [sys.executable, *words, "--case", "tanh, squared"]
+    first, again = (subprocess.run(command, capture_output=True, text=True, check=True, timeout=300) for _ in range(2))
+    records = json.loads((tmp_path / "quick" / "answers.json").read_text(encoding="utf-8"))
+    assert [record["answer"] for record in records] == ["not at the edge"] * 2
+    assert again.stdout == first.stdout
+    assert len(list(tmp_path.glob("quick/*/*/figure/figure.svg"))) == 2

@@ -11,7 +11,8 @@ Outcome = Literal["not at the edge", "forecast holds", "forecast off", "undecide
 
 # The oscillation balances the sharpening within this factor, and S moves by less than this part of what α alone gives.
 BALANCE, RISE = 2.0, 0.5
-# Relative deviation from the forecast up to which it holds; without noise, of the sharpness from the edge itself.
+# Relative deviation from the forecast up to which it holds, known to as much at 95 %; without noise, of the sharpness
+# from the edge itself. Off is a deviation that is larger beyond its own error.
 HOLDS, HOLDS_AT_EDGE = 0.25, 0.05
 # What the leading order takes to be small counts as violated from here on.
 SMALL = 0.3
@@ -71,7 +72,7 @@ def answer(found: Forecast) -> Answer:
             referee,
             found,
         )
-    if width > HOLDS:
+    if deviation > HOLDS or width > HOLDS:
         reason = f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}: train longer"
         return Answer("undecided", f"at the edge, undecided ({said}): {reason}", (reason,), referee, found)
     sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
@@ -128,7 +129,7 @@ def _without_noise(found: Forecast, referee: bool | None) -> Answer:
         why = "; ".join(reasons) or "of something that was not measured"
         sentence = f"at the edge, forecast off by {deviation:.1%} ({said}): leading-order regime violated because {why}"
         return Answer("forecast off", sentence, reasons, referee, found)
-    if width > HOLDS_AT_EDGE:
+    if deviation > HOLDS_AT_EDGE or width > HOLDS_AT_EDGE:
         return Answer("undecided", f"at the edge, undecided ({said}): train longer", ("train longer",), referee, found)
     sentence = f"at the edge, forecast S = edge holds to {deviation:.1%} ± {width:.1%} ({said})"
     return Answer("forecast holds", sentence, (), referee, found)

@@ -117,9 +117,9 @@ class _Frame:
         return float(self.bend @ self.bend)
 
     def on_floor(self, edge: float) -> Tensor:
-        """The point after a Newton step along u to u·∇L = 0, and one along ∇S⊥ to S = edge where S lies above it."""
+        """The point after a Newton step along u to u·∇L = 0, and one along ∇S⊥ to S = edge where that holds it."""
         floor = self.point - (self.gradient @ self.u) / self.sharpness * self.u
-        if self.sharpness > edge and self.beta > 0:
+        if self.beta > 0 and (self.sharpness > edge or self.held(edge)):
             floor = floor - (self.sharpness - edge) / self.beta * self.bend
         return floor
 
