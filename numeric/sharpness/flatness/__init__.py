@@ -1,0 +1,1 @@
+"""Flatness of one layer, relative to the size of its weights."""

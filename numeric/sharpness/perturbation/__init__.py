@@ -1,0 +1,1 @@
+"""Sharpness by perturbing the parameters within a ball: the worst case and the average."""
