@@ -11,16 +11,20 @@ from matplotlib.figure import Figure
 
 from numeric.errors import CheckError
 from numeric.files import write_whole
+from numeric.reporting.bands_figure import draw_bands
 from numeric.reporting.coefficients_figure import draw_coefficients
 from numeric.reporting.convergence_figure import draw_convergence
+from numeric.reporting.correlations_figure import draw_correlations
 from numeric.reporting.curvature_figure import draw_curvature
 from numeric.reporting.density_figure import draw_density
 from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.graph_figure import draw_graph
+from numeric.reporting.intervals_figure import draw_intervals
 from numeric.reporting.relaxation_figure import draw_relaxation
 from numeric.reporting.residual_figure import draw_residual
+from numeric.reporting.scatter_figure import draw_scatter
 from numeric.reporting.style import style
 from numeric.reporting.trajectories_figure import draw_trajectories
 
@@ -35,6 +39,10 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "residual": draw_residual,
     "curvature": draw_curvature,
     "relaxation": draw_relaxation,
+    "bands": draw_bands,
+    "scatter": draw_scatter,
+    "correlations": draw_correlations,
+    "intervals": draw_intervals,
 }
 
 
