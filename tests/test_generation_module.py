@@ -29,6 +29,7 @@ LINE_LENGTH = 100
 
 FUNCTIONS = {
     "flat",
+    "frame",
     "sharp",
     "riemannian_hessian",
     "hessian_trace",

@@ -49,6 +49,22 @@ def _inverse(matrix: Tensor) -> Tensor:
     return torch.where((info == 0)[..., None, None], root.mT @ root, torch.nan)
 '''
 
+ROOT = '''\
+def _root(matrix: Tensor, rows: Tensor) -> Tensor:
+    """L with L Lᵀ = matrix = rowsᵀ rows. Where rows become rows gᵀ, L becomes g L.
+
+    No triangular root does that. With fixed numbers S, B = S rows becomes B gᵀ, so that
+    B⁻ᵀ matrix B⁻¹ = C Cᵀ stays as it is, and L = Bᵀ C.
+    """
+    count, size = rows.shape[-2:]
+    place = torch.arange(size * count, dtype=rows.dtype, device=rows.device)
+    fixed = (0.618 * place * place + 1).sin().reshape(size, count)  # as good as random
+    mixed = fixed @ rows
+    oblique = torch.linalg.solve(mixed.mT, matrix)
+    invariant = torch.linalg.solve(mixed.mT, oblique.mT)
+    return mixed.mT @ torch.linalg.cholesky_ex((invariant + invariant.mT) / 2)[0]
+'''
+
 ADD_PRODUCT = '''\
 def _add_product(x: Tensor, y: Tensor, b: Tensor, factor: float) -> Tensor:
     """x + factor · y b, in one call where there is one batch axis."""
@@ -99,6 +115,7 @@ HELPERS = {
     "_require_alike": REQUIRE_ALIKE,
     "_gram": GRAM,
     "_inverse": INVERSE,
+    "_root": ROOT,
     "_add_product": ADD_PRODUCT,
     "_add_products": ADD_PRODUCTS,
     "_is_transformed": IS_TRANSFORMED,

@@ -18,6 +18,7 @@ GEOMETRY: Mapping[str, tuple[str, ...]] = {
     "norm": ("inner",),
     "flat": (),
     "sharp": (),
+    "frame": (),
     "vertical": (),
     "project_horizontal": ("flat",),
     "christoffel_form": (),

@@ -119,6 +119,19 @@ class GeometryFunctions:
             f"The {self._metric} gradient, a tangent, of a function with this Euclidean gradient.",
         )
 
+    def frame(self) -> str:
+        if not self.geometry.metric.is_diagonal():
+            raise DerivationError("the metric couples parameters: it has no frame along them")
+        coefficients = DictArgument("coefficients", self._symbols("z_"), dict(self.parametrization.parameters))
+        entries = self.geometry.metric.diagonal()
+        lengths = [z / sp.sqrt(entry) for z, entry in zip(self._vector("z_"), entries, strict=True)]
+        return self._render(
+            "frame",
+            (self.point(), coefficients),
+            self._tangent_result(lengths),
+            f"Tangent with these coefficients in an orthonormal frame of the {self._metric} metric.",
+        )
+
     def riemannian_hessian(self) -> str:
         return HESSIAN.format(metric=self._metric)
 

@@ -186,6 +186,21 @@ def _elementwise(
     return function_source(signature, summary, described, "dict with the keys of g.", body.lines)
 
 
+def group_elements(parametrization: Parametrization) -> dict[str, tuple[str, Shape]]:
+    """What an element of the group is made of: key of the argument ``g`` of ``act`` → kind and shape.
+
+    The kind "algebra" are coordinates of the Lie algebra, of which 0 is the identity.
+    """
+    found: dict[str, tuple[str, Shape]] = {}
+    for factor in parametrization.symmetries():
+        if isinstance(factor, CoordinatewiseGroup):
+            shape = next(iter(factor.shapes.values()))
+            found |= {key: ("algebra", shape) for key in element_names(parametrization.symmetries())}
+        else:
+            found[factor.name] = (factor.kind, factor.element_shape)
+    return found
+
+
 def _element_entry(factors: Sequence[Factor]) -> str:
     described = []
     for factor in factors:

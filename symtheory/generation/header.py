@@ -12,6 +12,7 @@ import sympy as sp
 from symtheory.codegen.function import render_imports
 from symtheory.codegen.layout import INDENT, LINE_LENGTH
 from symtheory.codegen.paragraph import fold_paragraph
+from symtheory.generation.group_functions import group_elements
 from symtheory.graph.shapes import Shape, show
 from symtheory.parametrization import Parametrization
 
@@ -22,7 +23,7 @@ DOMAIN = {"_domain_factors", "_eigenvalues"}
 def render_header(
     parametrization: Parametrization, metric: str | None, sources: Mapping[str, str], omitted: Mapping[str, str]
 ) -> str:
-    """Docstring, imports and the constants NAME, DECLARATION_HASH, PARAMETERS, INPUTS and CONSTANTS.
+    """Docstring, imports and the constants NAME, METRIC, DECLARATION_HASH, PARAMETERS, INPUTS, CONSTANTS and GROUP.
 
     metric: its name; None where the declaration has no geometry. sources: the functions' sources, by name;
     omitted: function name → why it is left out.
@@ -46,10 +47,12 @@ def render_header(
     ]
     constants = [
         f"NAME = {_quoted(parametrization.name)}",
+        *([f"METRIC = {_quoted(metric)}"] if metric else []),
         f"DECLARATION_HASH = {_quoted(parametrization.declaration_hash)}",
         *_shape_table("PARAMETERS", parametrization.parameters),
         *_shape_table("INPUTS", parametrization.inputs),
         *_shape_table("CONSTANTS", parametrization.constants),
+        *([_group_table(parametrization)] if "act" in sources else []),
     ]
     return "\n".join([*lines, render_imports(sources.values()), *constants, ""])
 
@@ -92,11 +95,25 @@ def _shape_table(constant: str, shapes: Mapping[str, Shape]) -> list[str]:
     """A constant that maps names to shapes: on one line, or with one entry a line when that is too long."""
     entries = []
     for name, shape in shapes.items():
-        sizes = [str(int(size)) if size.is_Integer else _quoted(str(size)) for size in shape]
-        entries.append(f"{_quoted(name)}: ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})")
+        entries.append(f"{_quoted(name)}: ({_sizes(shape)})")
     opening = f"{constant}: dict[str, tuple[int | str, ...]] = {{"
     line = f"{opening}{', '.join(entries)}}}"
     return [line] if len(line) <= LINE_LENGTH else [opening, *(f"{INDENT}{entry}," for entry in entries), "}"]
+
+
+def _group_table(parametrization: Parametrization) -> str:
+    """The constant GROUP: what elements ``act`` takes, by name: their kind and their shape."""
+    entries = [
+        f"{INDENT}{_quoted(name)}: ({_quoted(kind)}, ({_sizes(shape)})),"
+        for name, (kind, shape) in group_elements(parametrization).items()
+    ]
+    return "\n".join(["GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {", *entries, "}"])
+
+
+def _sizes(shape: Shape) -> str:
+    """The inside of a tuple of sizes."""
+    sizes = [str(int(size)) if size.is_Integer else _quoted(str(size)) for size in shape]
+    return ", ".join(sizes) + ("," if len(sizes) == 1 else "")
 
 
 def _quoted(text: str) -> str:

@@ -15,6 +15,7 @@ from symtheory.codegen.statements import Statements, point_entry
 from symtheory.codegen.view_source import from_matrices, to_matrices
 from symtheory.errors import DerivationError
 from symtheory.generation.assembly import GEOMETRY
+from symtheory.generation.frame_function import render_frame
 from symtheory.generation.function_text import function_text
 from symtheory.generation.gram_solver import solve_gram
 from symtheory.generation.iteration_functions import IterationFunctions, gram_values, total_fields
@@ -115,6 +116,9 @@ class MatrixFunctions:
             takes_covector=True,
             raised=True,
         )
+
+    def frame(self) -> dict[str, str]:
+        return {**self._helpers(), "frame": render_frame(self.setting)}
 
     def vertical(self) -> str:
         return render_vertical(self.setting.parametrization, self.geometry.model)

@@ -58,7 +58,10 @@ class Average:
         if self.logit_normalized:
             objective = with_normalized_logits(objective)
         weights = adaptive_weights(objective.parameters, self.adaptive)
-        ball = WeightedBall(objective.parameters, self.rho, self.norm, weights)
+        return self.within(WeightedBall(objective.parameters, self.rho, self.norm, weights), objective, generator)
+
+    def within(self, ball: Ball, objective: Objective, generator: torch.Generator) -> Value:
+        """The same in any ball about the objective's point."""
         means, errors, sizes = [], [], []
         for batch in objective.batches():
             rises = self._rises(objective, ball, batch, generator)

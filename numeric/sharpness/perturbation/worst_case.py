@@ -52,7 +52,11 @@ class WorstCase:
         if self.logit_normalized:
             objective = with_normalized_logits(objective)
         weights = adaptive_weights(objective.parameters, self.adaptive)
-        ball, ascent = WeightedBall(objective.parameters, self.rho, self.norm, weights), AutoPGD(self.steps)
+        return self.within(WeightedBall(objective.parameters, self.rho, self.norm, weights), objective, generator)
+
+    def within(self, ball: Ball, objective: Objective, generator: torch.Generator) -> Value:
+        """The same in any ball about the objective's point."""
+        ascent = AutoPGD(self.steps)
         rises, sizes, lengths = [], [], []
         for batch in objective.batches():
             rise, length = self._rise(objective, ball, ascent, batch, generator)
