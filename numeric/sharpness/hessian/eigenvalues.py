@@ -1,0 +1,186 @@
+"""The largest eigenvalues of the Hessian of the loss: λ_max, the top k, and their eigenvectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from numeric.errors import OptionError
+from numeric.sharpness.hessian.lanczos import Extremes, RitzPair, Stop, lanczos
+from numeric.sharpness.hessian.operator import HessianOperator
+from numeric.sharpness.measure import Measurement, evaluate
+from numeric.sharpness.objective import ModelLoss, Objective
+from numeric.sharpness.orbit import Blocks, orbit_move
+from numeric.sharpness.parameters import Point, flatten
+from numeric.sharpness.value import Value, over_batches
+
+# Random vector mixed into a warm start, relative to its length: an old eigenvector alone would never see a new leader.
+WARM_NOISE = 0.1
+
+
+@dataclass(frozen=True)
+class TopEigenvalues:
+    """The sum of the k algebraically largest eigenvalues of ∇²L(θ), by Lanczos; with k = 1, λ_max.
+
+    tolerance: relative error of each, see `lanczos`. products: at most so many products with the Hessian. start: a
+    tangent near the leading eigenvector (that of an earlier point). The value has the unit of the loss per squared
+    unit of the parameters. details: every eigenvalue with its residual (an eigenvalue of the Hessian lies so near),
+    the error and how it is bounded, the smallest eigenvalue seen and the spectral radius; a loss with more curvature
+    down than up shows there. Standard errors are those of uᵀH_B u over the batches B, at the eigenvectors u.
+    """
+
+    k: int = 1
+    tolerance: float = 1e-3
+    products: int = 100
+    start: Mapping[str, Tensor] | None = None
+    stop: Stop = "residual"
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.products < 1 or not 0 < self.tolerance < 1:
+            raise OptionError(
+                f"k={self.k}, products={self.products}, tolerance={self.tolerance:g}: choose k and products of at "
+                "least 1 and a tolerance between 0 and 1"
+            )
+
+    @property
+    def name(self) -> str:
+        return "lambda_max" if self.k == 1 else "top_eigenvalues"
+
+    def __call__(self, objective: Objective, generator: torch.Generator) -> Value:
+        operator = HessianOperator(objective)
+        found = self.extremes(operator, generator)
+        spreads = _spreads(operator, found.largest)
+        error = None if spreads is None else spreads[-1]
+        notes = operator.notes
+        if not found.converged:
+            worst = max(pair.residual for pair in found.largest)
+            notes += (f"not converged within {found.products} products: the largest residual is {worst:.2g}",)
+        return Value(math.fsum(pair.value for pair in found.largest), error, self._details(found, spreads), notes)
+
+    def extremes(self, operator: HessianOperator, generator: torch.Generator) -> Extremes:
+        """The eigenvalues with their vectors, from a random start or one near `start`."""
+
+        def draw() -> Tensor:
+            return random_vector(operator.objective, generator)
+
+        start = draw()
+        if self.start is not None:
+            near = flatten({name: self.start[name] for name in operator.objective.parameters}).to(start)
+            start = near / torch.linalg.vector_norm(near) + WARM_NOISE * start / torch.linalg.vector_norm(start)
+        return lanczos(
+            operator, start, draw, k=self.k, tolerance=self.tolerance, products=self.products, stop=self.stop
+        )
+
+    def _details(self, found: Extremes, spreads: list[float] | None) -> dict[str, Any]:
+        details: dict[str, Any] = {
+            "eigenvalues": [pair.value for pair in found.largest],
+            "residuals": [pair.residual for pair in found.largest],
+            "errors": [pair.error for pair in found.largest],
+            "bounds": [pair.bound for pair in found.largest],
+            "smallest_eigenvalue": found.smallest.value,
+            "smallest_residual": found.smallest.residual,
+            "spectral_radius": found.spectral_radius,
+            "converged": found.converged,
+            "products": found.products,
+        }
+        if spreads is not None:
+            details["standard_errors"] = spreads[:-1]
+        return details
+
+
+@dataclass(frozen=True)
+class Eigenpair:
+    """One eigenvalue of the Hessian, its unit eigenvector under the parameters' names, and its residual ‖Hu − λu‖."""
+
+    value: float
+    vector: Point
+    residual: float
+
+
+def lambda_max(
+    model: nn.Module,
+    loss: ModelLoss,
+    data: Any,
+    *,
+    tolerance: float = 1e-3,
+    products: int = 100,
+    start: Mapping[str, Tensor] | None = None,
+    stop: Stop = "residual",
+    keep: Callable[[str], bool] | None = None,
+    blocks: Blocks | None = None,
+    seed: int = 0,
+) -> Measurement:
+    """The largest eigenvalue of the Hessian of the loss, see `TopEigenvalues`.
+
+    loss: (output, target) -> mean over the samples, a scalar. data: one batch or an iterable of batches. keep: picks
+    parameters by name. blocks: a bound symmetry, along which the change of the value is measured too.
+    Raises OptionError for options out of range, SharpnessError for a loss of which no sharpness can be measured.
+    """
+    measure = TopEigenvalues(1, tolerance, products, start, stop)
+    return evaluate(measure, Objective.of(model, loss, data, keep=keep), seed=seed, move=orbit_move(blocks, seed))
+
+
+def top_eigenvalues(
+    model: nn.Module,
+    loss: ModelLoss,
+    data: Any,
+    *,
+    k: int = 5,
+    tolerance: float = 1e-3,
+    products: int = 100,
+    stop: Stop = "residual",
+    keep: Callable[[str], bool] | None = None,
+    blocks: Blocks | None = None,
+    seed: int = 0,
+) -> Measurement:
+    """The sum of the k largest eigenvalues of the Hessian, each in the details, see `TopEigenvalues`.
+
+    The other arguments and what is raised are those of `lambda_max`.
+    """
+    measure = TopEigenvalues(k, tolerance, products, None, stop)
+    return evaluate(measure, Objective.of(model, loss, data, keep=keep), seed=seed, move=orbit_move(blocks, seed))
+
+
+def eigenpairs(
+    model: nn.Module,
+    loss: ModelLoss,
+    data: Any,
+    *,
+    k: int = 1,
+    tolerance: float = 1e-3,
+    products: int = 100,
+    start: Mapping[str, Tensor] | None = None,
+    keep: Callable[[str], bool] | None = None,
+    seed: int = 0,
+) -> tuple[Eigenpair, ...]:
+    """The k largest eigenvalues of the Hessian with their eigenvectors, largest first; arguments as in `lambda_max`."""
+    objective = Objective.of(model, loss, data, keep=keep)
+    operator = HessianOperator(objective)
+    generator = torch.Generator(objective.device).manual_seed(seed)
+    found = TopEigenvalues(k, tolerance, products, start).extremes(operator, generator)
+    return tuple(Eigenpair(pair.value, operator.point(pair.vector), pair.residual) for pair in found.largest)
+
+
+def random_vector(objective: Objective, generator: torch.Generator) -> Tensor:
+    """Independent standard normal entries, flat (D,), drawn on the generator's device."""
+    size = sum(leaf.numel() for leaf in objective.parameters.values())
+    return torch.randn(size, generator=generator, device=generator.device, dtype=objective.dtype).to(objective.device)
+
+
+def _spreads(operator: HessianOperator, pairs: tuple[RitzPair, ...]) -> list[float] | None:
+    """Standard errors over batches of uᵀH_B u for each eigenvector, and of their sum; None with one batch."""
+    if operator.one_batch:
+        return None
+    block = torch.stack([pair.vector for pair in pairs])
+    curvatures, sizes = [], []
+    for products, size in operator.by_batch(block):
+        each = (products * block).sum(dim=1).tolist()
+        curvatures.append([*each, math.fsum(each)])
+        sizes.append(size)
+    errors = [over_batches(column, sizes)[1] for column in zip(*curvatures, strict=True)]
+    return [error for error in errors if error is not None]
