@@ -1,0 +1,135 @@
+"""The range of the Fisher information: its eigenvectors with a nonzero eigenvalue, without ever forming F."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from numeric.errors import SharpnessError
+from numeric.sharpness.fisher.estimators import Covectors
+from numeric.sharpness.fisher.predictive import Predictive
+from numeric.sharpness.fisher.random_signs import random_signs
+from numeric.sharpness.fisher.rows import pulled_rows
+from numeric.sharpness.objective import Objective
+from numeric.sharpness.parameters import count
+
+# Entries of the rows that are computed in one go: 2^24 are 128 MiB in float64.
+CHUNK_ENTRIES = 2**24
+# Entries of the factor that is held: 2^28 are 2 GiB in float64.
+FACTOR_ENTRIES = 2**28
+
+
+@dataclass(frozen=True)
+class FisherRange:
+    """F = Σ_i s_i² v_i v_iᵀ on its range.
+
+    vectors: (r, D), orthonormal rows v_i. singular: (r,), s_i > 0, descending: those of the factor A with F = AᵀA, so
+    that F itself is resolved to the square of the rounding. gap: s_r / s_{r+1}, infinite where the next is zero or
+    there is none: the rank is a matter of the threshold when this is near 1. projections: (k, D), random combinations
+    ζA of the factor's rows.
+    """
+
+    vectors: Tensor
+    singular: Tensor
+    gap: float
+    projections: Tensor
+
+    @property
+    def rank(self) -> int:
+        return self.singular.numel()
+
+    @property
+    def effective_rank(self) -> float:
+        """(tr F)²/tr F²: how many directions carry F; unlike the rank it depends on the parametrization."""
+        eigenvalues = self.singular.square()
+        return float(eigenvalues.sum().square() / eigenvalues.square().sum())
+
+    def lift(self, coordinates: Tensor) -> Tensor:
+        """W z for the root W = V/s of F⁺ = W Wᵀ: rows z (k, r) as tangents (k, D) of Fisher length |z|."""
+        return (coordinates / self.singular) @ self.vectors
+
+    def lower(self, covectors: Tensor) -> Tensor:
+        """Wᵀ g: rows (k, D) as (k, r)."""
+        return covectors @ self.vectors.mT / self.singular
+
+    def probes(self, number: int, generator: torch.Generator) -> Tensor:
+        """z = Wᵀ Aᵀζ, (number, r), with E zzᵀ = 1. Made in output space, they are the same along an orbit."""
+        return self.lower(self.projections[:number])
+
+
+def fisher_range(
+    objective: Objective,
+    predictive: Predictive,
+    covectors: Covectors,
+    generator: torch.Generator,
+    *,
+    tolerance: float | None = None,
+    probes: int = 0,
+) -> FisherRange:
+    """The range of F at the objective's point.
+
+    tolerance: singular values below this fraction of the largest count as zero (default: max(rows, D)·eps).
+    probes: how many random projections to keep.
+    Raises SharpnessError where F vanishes, and where its factor (min(rows, D) × D entries) is too large to hold.
+    """
+    leaf = next(iter(objective.parameters.values()))
+    projections = leaf.new_zeros(probes, count(objective.parameters))
+    parts = factor_parts(objective, predictive, covectors, generator)
+    factor, rows = compressed(_projected(parts, projections, generator), projections.shape[1])
+    _, singular, vectors = torch.linalg.svd(factor, full_matrices=False)
+    relative = max(rows, factor.shape[1]) * torch.finfo(factor.dtype).eps if tolerance is None else tolerance
+    rank = int((singular > relative * singular[0]).sum())
+    if rank == 0:
+        raise SharpnessError("the Fisher information vanishes: the outputs depend on no measured parameter")
+    following = float(singular[rank]) if rank < singular.numel() else 0.0
+    gap = float(singular[rank - 1]) / following if following > 0 else math.inf
+    return FisherRange(vectors[:rank], singular[:rank], gap, projections)
+
+
+def _projected(parts: Iterator[Tensor], projections: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+    """The same parts; every one is added into the projections with random signs on its rows."""
+    for part in parts:
+        projections += random_signs(projections.shape[0], part[:, 0], generator) @ part
+        yield part
+
+
+def factor_parts(
+    objective: Objective, predictive: Predictive, covectors: Covectors, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """The factor's rows (k, D), a few samples at a time, so that memory does not grow with the batch."""
+    samples = sum(batch.size for batch in objective.batches())
+    dimension = count(objective.parameters)
+    for batch in objective.batches():
+        pulled = covectors(objective, predictive, batch, generator) / math.sqrt(samples)
+        chunk = max(1, CHUNK_ENTRIES // (dimension * pulled.shape[1]))
+        for start in range(0, batch.size, chunk):
+            rows = slice(start, start + chunk)
+            yield pulled_rows(objective, predictive, batch.select(rows), pulled[rows])
+
+
+def compressed(parts: Iterator[Tensor], dimension: int) -> tuple[Tensor, int]:
+    """(A, rows) with AᵀA the sum over parts of BᵀB, B (k, D): stacked, and a QR decomposition where rows exceed D."""
+    held: list[Tensor] = []
+    rows = 0
+    for part in parts:
+        rows += part.shape[0]
+        held.append(part)
+        if sum(piece.shape[0] for piece in held) > 2 * dimension:
+            held = [torch.linalg.qr(torch.cat(held), mode="r").R]
+        _check_size(sum(piece.shape[0] for piece in held), dimension)
+    stacked = torch.cat(held)
+    if stacked.shape[0] > dimension:
+        stacked = torch.linalg.qr(stacked, mode="r").R
+    return stacked, rows
+
+
+def _check_size(rows: int, dimension: int) -> None:
+    if rows * dimension > FACTOR_ENTRIES:
+        raise SharpnessError(
+            f"the Fisher factor has {rows} × {dimension} entries and more to come, above {FACTOR_ENTRIES}: measure "
+            "fewer samples, fewer parameters (keep=), or take estimator='sampled', 'diagonal' or 'kfac'"
+        )

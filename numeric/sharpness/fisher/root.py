@@ -1,0 +1,37 @@
+"""What the measures ask of an estimate of the Fisher information."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Root(Protocol):
+    """W (D, r) with W Wᵀ = F⁺ for an estimate of F, as maps of rows, and what the estimate says about its rank.
+
+    effective_rank: (tr F)²/tr F², dimensionless. gap: the last singular value of F's root that counts over the first
+    that does not.
+    """
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def effective_rank(self) -> float: ...
+
+    @property
+    def gap(self) -> float: ...
+
+    def lift(self, coordinates: Tensor) -> Tensor:
+        """W z for rows z: (k, r) -> (k, D)."""
+        ...
+
+    def lower(self, covectors: Tensor) -> Tensor:
+        """Wᵀ g for rows g: (k, D) -> (k, r)."""
+        ...
+
+    def probes(self, number: int, generator: torch.Generator) -> Tensor:
+        """Random z (number, r) with E zzᵀ = 1."""
+        ...

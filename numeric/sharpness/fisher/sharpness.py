@@ -1,0 +1,141 @@
+"""Fisher–Riemannian sharpness: tr(F⁺H) and λ_max(F⁺H) (Ahmed et al. 2606.20469)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from numeric.errors import OptionError
+from numeric.sharpness.fisher.hessian_form import HessianForm, covariant_form, gradient
+from numeric.sharpness.fisher.predictive import Predictive, predictive
+from numeric.sharpness.fisher.root import Root
+from numeric.sharpness.fisher.roots import ESTIMATORS, RootOptions
+from numeric.sharpness.fisher.spectrum import EXACT_RANK, Statistic, lambda_max, trace
+from numeric.sharpness.measure import Measurement, evaluate
+from numeric.sharpness.objective import ModelLoss, Objective
+from numeric.sharpness.orbit import Blocks, orbit_move
+from numeric.sharpness.value import Value
+
+STATISTICS: dict[str, Callable[[HessianForm, int | None, torch.Generator], Statistic]] = {
+    "trace": trace,
+    "lambda_max": lambda_max,
+}
+# Random vectors for the trace where the rank is too large for the exact one.
+PROBES = 100
+# Below this ratio of neighbouring singular values the rank, and with it the value, is a matter of the threshold.
+CLEAR_GAP = 10.0
+
+
+@dataclass(frozen=True)
+class FisherSharpness:
+    """S_R = tr(F⁺H), or λ_max(F⁺H), on the range of the Fisher information F; dimensionless.
+
+    F = E_x E_{y~p_θ} ∇log p ∇log pᵀ over the model's own labels, in the unit of the loss (see `Predictive`), and H the
+    covariant Hessian ∇²L − Γ·∇L of F's Levi-Civita connection: the value is then the same for all parametrizations of
+    one function by smooth maps, at critical points and away from them, as long as the rank of F is constant nearby.
+    At zero residual under a canonical link H = F, so that the trace is the rank of F and λ_max is 1.
+    The normalization of 2606.20469 was not at hand; this is the natural definition with the properties it states.
+
+    estimator: "exact" (a sum over all labels), "sampled" (`draws` labels a sample, unbiased for F), "empirical" (the
+    data's labels: vanishes at interpolation), "diagonal", "sampled_diagonal", "empirical_diagonal" (their diagonals),
+    "kfac" (curvlinops). Only "exact" is invariant. covariant: by default for "exact" alone, since it takes the exact F;
+    the plain ∇²L otherwise, the same where the gradient vanishes. probes: random vectors in place of the exact trace,
+    Lanczos iterations in place of all eigenvalues (default: above rank 1024). tolerance: singular values of F's root
+    below this fraction of the largest count as zero. likelihood: its name where the loss does not show it.
+    """
+
+    statistic: Literal["trace", "lambda_max"] = "trace"
+    estimator: str = "exact"
+    likelihood: str | None = None
+    draws: int = 1
+    covariant: bool | None = None
+    probes: int | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.statistic not in STATISTICS:
+            raise OptionError(f"no statistic {self.statistic!r}: choose from {', '.join(STATISTICS)}")
+        if self.estimator not in ESTIMATORS:
+            raise OptionError(f"no estimator {self.estimator!r}: choose from {', '.join(ESTIMATORS)}")
+        if self.draws < 1 or (self.probes is not None and self.probes < 1):
+            raise OptionError(f"draws={self.draws}, probes={self.probes}: choose at least 1")
+
+    @property
+    def name(self) -> str:
+        suffix = "" if self.estimator == "exact" else f"_{self.estimator}"
+        return f"fisher_{self.statistic}{suffix}"
+
+    def __call__(self, objective: Objective, generator: torch.Generator) -> Value:
+        distribution = predictive(objective, self.likelihood)
+        options = RootOptions(self.draws, self.tolerance, self.probes or PROBES)
+        root = ESTIMATORS[self.estimator](objective, distribution, options, generator)
+        slope = gradient(objective)
+        form = HessianForm(objective, root)
+        if self._covariant:
+            exact = (
+                root if self.estimator == "exact" else ESTIMATORS["exact"](objective, distribution, options, generator)
+            )
+            form = covariant_form(objective, distribution, root, exact, slope)
+        probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes
+        found = STATISTICS[self.statistic](form, probes, generator)
+        details = {
+            "estimator": self.estimator,
+            "likelihood": distribution.family.name,
+            "scale": distribution.scale,
+            "hessian": "covariant" if self._covariant else "plain",
+            "rank": root.rank,
+            "effective_rank": root.effective_rank,
+            "rank_gap": root.gap,
+            "gradient_norm": float(torch.linalg.vector_norm(slope)),
+            **found.details,
+        }
+        return Value(found.value, found.standard_error, details, self._notes(distribution, root, form, probes))
+
+    @property
+    def _covariant(self) -> bool:
+        return self.estimator == "exact" if self.covariant is None else self.covariant
+
+    def _notes(self, distribution: Predictive, root: Root, form: HessianForm, probes: int | None) -> tuple[str, ...]:
+        notes = [*distribution.notes, *form.kernels.notes]
+        if root.gap < CLEAR_GAP:
+            notes.append(
+                f"the rank {root.rank} is a matter of the threshold: the next singular value is smaller by a factor of "
+                f"{root.gap:.2g} only"
+            )
+        if not self._covariant:
+            notes.append("the Hessian is the plain one: not a tensor where the gradient does not vanish")
+        if probes is not None and self.probes is None:
+            notes.append(f"the rank is {root.rank}: estimated with {probes} random vectors or Lanczos iterations")
+        return tuple(notes)
+
+
+def fisher_sharpness(
+    model: nn.Module,
+    loss: ModelLoss,
+    data: Any,
+    *,
+    statistic: Literal["trace", "lambda_max"] = "trace",
+    estimator: str = "exact",
+    likelihood: str | None = None,
+    draws: int = 1,
+    covariant: bool | None = None,
+    probes: int | None = None,
+    tolerance: float | None = None,
+    keep: Callable[[str], bool] | None = None,
+    blocks: Blocks | None = None,
+    seed: int = 0,
+) -> Measurement:
+    """Fisher–Riemannian sharpness of a model, see `FisherSharpness`.
+
+    loss: (output, target) -> mean over the samples, a scalar. data: one batch or an iterable of batches. keep: picks
+    parameters by name. blocks: a bound symmetry, along which the change of the value is measured too.
+    Costs one backward pass for every number of the output and, at rank r, r Hessian products (2r units).
+    Raises OptionError for options out of range and a loss that is no known likelihood, SharpnessError for a loss of
+    which no sharpness can be measured or a Fisher factor too large to hold.
+    """
+    measure = FisherSharpness(statistic, estimator, likelihood, draws, covariant, probes, tolerance)
+    return evaluate(measure, Objective.of(model, loss, data, keep=keep), seed=seed, move=orbit_move(blocks, seed))
