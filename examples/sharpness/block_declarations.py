@@ -19,7 +19,9 @@ from symtheory.catalog.low_rank import low_rank
 # a heads of width h on n tokens of dimension d, each with its own matrices; the output bias belongs to all of them.
 n, d, a, h, k = st.dims("n d a h k")
 X = st.input("X", n, d)
-Wq, Wk, Wv, Wo = (st.param(name, *shape) for name, shape in zip(("Wq", "Wk", "Wv", "Wo"), [(a, d, h)] * 3 + [(a, h, d)]))
+Wq, Wk, Wv, Wo = (
+    st.param(name, *shape) for name, shape in zip(("Wq", "Wk", "Wv", "Wo"), [(a, d, h)] * 3 + [(a, h, d)])
+)
 bq, bk, bv, bo = (st.param(name, *shape) for name, shape in zip(("bq", "bk", "bv", "bo"), [(a, h)] * 3 + [(d,)]))
 Q, K, V = (X @ W + b.reshape(a, 1, h) for W, b in ((Wq, bq), (Wk, bk), (Wv, bv)))
 heads = st.softmax(Q @ K.T / sp.sqrt(h)) @ V @ Wo
