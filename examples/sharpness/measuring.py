@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,16 +121,20 @@ def _measure(member: Member) -> dict[str, Any]:
         except SharpnessError as error:
             found[label] = {"value": None, "notes": [str(error)]}
     write_json(member.path, {"setting": member.setting, "measures": found})
-    return json.loads(json.dumps(found)) if found else {}
+    return found
 
 
 def _record(measured: Measurement) -> dict[str, Any]:
-    plain = (int, float, str, bool, type(None))
-    return {
-        "value": measured.value if np.isfinite(measured.value) else None,
+    numbers = {key: value for key, value in measured.details.items() if isinstance(value, int | float | str | None)}
+    record = {
+        "value": measured.value,
         "standard_error": measured.standard_error,
         "cost": measured.cost,
         "change_along_orbit": measured.change_along_orbit,
-        "details": {key: value for key, value in measured.details.items() if isinstance(value, plain)},
-        "notes": list(measured.notes),
     }
+    return {**_finite(record), "details": _finite(numbers), "notes": list(measured.notes)}
+
+
+def _finite(record: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: such a value counts as none."""
+    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in record.items()}

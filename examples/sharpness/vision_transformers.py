@@ -89,7 +89,7 @@ def study(options: Options) -> Findings:
     plain = {
         "norm of the parameters": np.array([float(norm(point_of(model))) for model in models]),
         "training loss": fit.double().numpy(),
-        "η/B": np.array([recipe.lr / recipe.batch_size for recipe in recipes]),
+        "η over B": np.array([recipe.lr / recipe.batch_size for recipe in recipes]),
     }
     everything = {**values, **plain}
     tau = {name: correlations(everything, target.tolist()) for name, target in targets.items()}
