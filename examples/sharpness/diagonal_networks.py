@@ -191,7 +191,7 @@ def _figures(
             for name, rows in curves.items()
         },
         "title": f"Diagonal networks: τ of sharpness with the generalization gap, mean of {sizes.studies} studies",
-        "xlabel": "radius of the ball",
+        "xlabel": "radius of the ball (dimensionless; mixed metric: units of the target)",
         "ylabel": "Kendall's τ (band: 95 %)",
     }
     first = ~gap[0].isnan()
@@ -206,7 +206,7 @@ def _figures(
     scatter = {
         "panels": panels,
         "title": f"One study of {sizes.models} networks at radius {RADIUS:g} (τ: mean over all studies)",
-        "ylabel": "generalization gap",
+        "ylabel": "generalization gap (squared units of the target)",
         "logarithmic": "both",
     }
     return (("bands", bands), ("scatter", scatter))

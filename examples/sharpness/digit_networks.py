@@ -237,9 +237,13 @@ def _figures(
             for target, rows in found.items()
         },
         "title": "Digits: rank correlation with generalization",
-        "xlabel": "Kendall's τ with 95 % interval over models",
+        "xlabel": "Kendall's τ with 95 % interval over models (dimensionless)",
     }
-    scatter = {"panels": panels, "title": "Digits: S_R, η/B and the generalization gap", "ylabel": "gap in loss"}
+    scatter = {
+        "panels": panels,
+        "title": "Digits: S_R, η/B and the generalization gap",
+        "ylabel": "gap in loss (dimensionless)",
+    }
     return (("scatter", scatter), ("intervals", intervals))
 
 

@@ -226,7 +226,7 @@ def _figures(
             for target, rows in tau.items()
         },
         "title": "Vision transformers on digits: rank correlation of every measure with generalization",
-        "xlabel": "Kendall's τ with 95 % interval over models",
+        "xlabel": "Kendall's τ with 95 % interval over models (dimensionless)",
     }
     together = {**{label: values[label] for label in names}, **targets}
     matrix = {
@@ -249,7 +249,7 @@ def _figures(
             if label in tau[first]
         },
         "title": f"Vision transformers on digits: sharpness and {first}",
-        "ylabel": first,
+        "ylabel": f"{first} (dimensionless)",
         "logarithmic": "both",
     }
     return (("intervals", intervals), ("correlations", matrix), ("scatter", scatter))

@@ -25,8 +25,8 @@ def draw_bands(data: Mapping[str, Any]) -> Figure:
         axes.fill_between(x, low, high, color=COLOURS[k % len(COLOURS)], alpha=0.15, linewidth=0)
         axes.plot(x, middle, marker=MARKERS[k % len(MARKERS)], markersize=4, label=label, **line_style(k))
     axes.set_xscale("log")
-    axes.set_xlabel(data.get("xlabel", ""))
-    axes.set_ylabel(data.get("ylabel", ""))
+    axes.set_xlabel(data.get("xlabel", "dimensionless"))
+    axes.set_ylabel(data.get("ylabel", "dimensionless"))
     axes.set_title(wrapped(data.get("title", ""), figure))
     legend_below(axes, columns=2)
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_figure, wrapped
 
-SHIFT = 0.16  # between the series of one row
+SHIFT = 0.24  # between the series of one row
 
 
 def draw_intervals(data: Mapping[str, Any]) -> Figure:
@@ -19,7 +19,7 @@ def draw_intervals(data: Mapping[str, Any]) -> Figure:
     All series have one number a row, NaN where there is none; a line marks zero. Text keys are optional.
     """
     names = list(data["names"])
-    figure = new_figure(6.4, 1.4 + 0.27 * len(names))
+    figure = new_figure(6.4, 1.4 + 0.36 * len(names))
     axes = figure.add_subplot()
     axes.axvline(0, color=GREY, linewidth=0.8)
     rows = np.arange(len(names), dtype=np.float64)
@@ -28,10 +28,12 @@ def draw_intervals(data: Mapping[str, Any]) -> Figure:
         place = rows + SHIFT * (k - (len(data["series"]) - 1) / 2)
         colour = COLOURS[k % len(COLOURS)]
         axes.hlines(place, low, high, color=colour, linewidth=1.2)
-        axes.plot(middle, place, linestyle="none", marker=MARKERS[k % len(MARKERS)], color=colour, label=label)
+        axes.plot(
+            middle, place, linestyle="none", marker=MARKERS[k % len(MARKERS)], markersize=4, color=colour, label=label
+        )
     axes.set_yticks(rows, names, fontsize=7.5)
     axes.invert_yaxis()
-    axes.set_xlabel(data.get("xlabel", ""))
-    axes.set_title(wrapped(data.get("title", ""), figure))
+    axes.set_xlabel(data.get("xlabel", "dimensionless"))
+    figure.suptitle(wrapped(data.get("title", ""), figure), fontsize=10)
     legend_below(axes, columns=3)
     return figure

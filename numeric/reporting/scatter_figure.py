@@ -7,24 +7,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import ticker
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from numeric.reporting.style import COLOURS, MARKERS, legend_below, new_figure, wrapped
 
 COLUMNS = 3
+MOST_TICKS = 3
 
 
 def draw_scatter(data: Mapping[str, Any]) -> Figure:
     """Draw {"panels": {name: {"x": (M,), "y": (M,), "label"}}, "groups": (M,) labels, "title", "ylabel"}.
 
-    x and y: one point a model, in the unit that name and ylabel say. label: what the panel shows beside its name.
+    x and y: one point a model, in the unit that name and ylabel say. label: what stands over the panel.
     logarithmic: "x", "y" or "both" for logarithmic axes, of positive values alone. groups: what a point's colour and
     marker tell, the same for all panels; text keys, groups and logarithmic are optional.
     """
     panels = data["panels"]
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = new_figure(6.4, 0.8 + 2.0 * rows)
+    figure = new_figure(6.4, 0.8 + 2.1 * rows)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     scale = data.get("logarithmic", "")
     for axes, (name, panel) in zip(grid.flat, panels.items(), strict=False):
@@ -34,17 +37,31 @@ def draw_scatter(data: Mapping[str, Any]) -> Figure:
             here = groups == group
             style: Any = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
             axes.plot(x[here], y[here], linestyle="none", markersize=3.5, alpha=0.8, label=str(group), **style)
-        if scale in ("x", "both"):
-            axes.set_xscale("log")
-        if scale in ("y", "both"):
-            axes.set_yscale("log")
-        # A narrow panel: two large numbers of a logarithmic axis must not run into each other.
-        axes.tick_params(axis="x", which="both", labelsize=6.5)
-        axes.set_title("\n".join(text for text in (name, panel.get("label", "")) if text), fontsize=8)
+        _scale(axes.xaxis, x, scale in ("x", "both"))
+        _scale(axes.yaxis, y, scale in ("y", "both"))
+        axes.set_xlabel(name, fontsize=7.5)
+        axes.set_title(panel.get("label", ""), fontsize=8)
     for axes in grid.flat[len(panels) :]:
-        axes.set_axis_off()
-    figure.supylabel(data.get("ylabel", ""), fontsize=9)
+        axes.remove()
+    figure.supylabel(data.get("ylabel", "dimensionless"), fontsize=9)
     figure.suptitle(wrapped(data.get("title", ""), figure), fontsize=10)
     if "groups" in data:
         legend_below(grid[0, 0], columns=6)
     return figure
+
+
+def _scale(axis: Axis, values: np.ndarray, logarithmic: bool) -> None:
+    """Few ticks with short labels, as the panels are narrow."""
+    if not logarithmic:
+        axis.set_major_locator(ticker.MaxNLocator(3))
+        axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        return
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    axis.set_minor_locator(ticker.NullLocator())
+    positive = values[np.isfinite(values) & (values > 0)]
+    low, high = np.log10(positive.min()), np.log10(positive.max())
+    steps = [1, 2, 5] if high - low < 1.5 else [1]
+    ticks = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in steps]
+    inside = [tick for tick in ticks if low <= math.log10(tick) <= high] or [float(np.median(positive))]
+    axis.set_major_locator(ticker.FixedLocator(inside[:: math.ceil(len(inside) / MOST_TICKS)]))
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:.3g}"))
