@@ -85,6 +85,15 @@ def sample(kind: str) -> dict[str, Any]:
             "predicted": {"η = 0.1": eta, "η = 0.05": 2 * eta},
             "title": long,
         },
+        "orbit": {
+            "conditions": np.array([10.0, 100.0]),
+            "panels": {
+                kind: {"geodesic, mixed": np.array([1e-7, -2e-7]), "adaptive": np.array([0.2, 4.1])}
+                for kind in ("worst case", "average")
+            },
+            "outputs": np.array([3e-7, 1e-6]),
+            "title": long,
+        },
         "fibre": {
             "w": np.array([-0.5, 0.0, 0.5]),
             "norm": np.array([1.0, 0.0, 1.0]),

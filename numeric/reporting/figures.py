@@ -22,6 +22,7 @@ from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.graph_figure import draw_graph
 from numeric.reporting.intervals_figure import draw_intervals
+from numeric.reporting.orbit_figure import draw_orbit
 from numeric.reporting.relaxation_figure import draw_relaxation
 from numeric.reporting.residual_figure import draw_residual
 from numeric.reporting.scatter_figure import draw_scatter
@@ -43,6 +44,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "scatter": draw_scatter,
     "correlations": draw_correlations,
     "intervals": draw_intervals,
+    "orbit": draw_orbit,
 }
 
 

@@ -22,8 +22,8 @@ from symtheory.matrix_calculus.symbols import DiagonalSymbol, SymmetricSymbol
 
 ARGUMENT = "coefficients"
 NOTE = (
-    "The tangent is as long as its coefficients are in the Euclidean norm, so independent standard normal coefficients "
-    "make a tangent whose covariance is the inverse of the metric. The frame moves with the group: at a moved point the "
+    "The tangent is as long as its coefficients are in the Euclidean norm, so independent standard normal ones make "
+    "a tangent whose covariance is the inverse of the metric. The frame moves with the group: at a moved point the "
     "same coefficients make the moved tangent. Roots are taken in float64."
 )
 

@@ -30,6 +30,7 @@ from symtheory.symmetry.edge_group import EdgeGroup
 from symtheory.symmetry.element_names import element_names
 from symtheory.symmetry.factor import Factor
 from symtheory.symmetry.rescaling import Rescaling
+from symtheory.symmetry.site import Site
 from symtheory.symmetry.translation import Translation
 
 ELEMENTS = {
@@ -195,10 +196,35 @@ def group_elements(parametrization: Parametrization) -> dict[str, tuple[str, Sha
     for factor in parametrization.symmetries():
         if isinstance(factor, CoordinatewiseGroup):
             shape = next(iter(factor.shapes.values()))
-            found |= {key: ("algebra", shape) for key in element_names(parametrization.symmetries())}
+            found |= dict.fromkeys(element_names(parametrization.symmetries()), ("algebra", shape))
         else:
             found[factor.name] = (factor.kind, factor.element_shape)
     return found
+
+
+def group_sites(parametrization: Parametrization) -> dict[str, dict[str, tuple[int, int]]]:
+    """Where a factor acts: its name → parameter → (axis, exponent ±1), the exponent −1 of a matrix contragredient.
+
+    Factors are left out that act on parts of axes, on whole parameters, with other exponents, or whose copies do not
+    come first.
+    """
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for factor in parametrization.symmetries():
+        if isinstance(factor, EdgeGroup | Rescaling):
+            entries = {site.parameter: _plain_place(site) for site in factor.sites}
+            if len(entries) == len(factor.sites) and all(entries.values()):
+                found[factor.name] = {name: place for name, place in entries.items() if place}
+    return found
+
+
+def _plain_place(site: Site) -> tuple[int, int] | None:
+    """Axis and exponent of a site on a whole axis of its parameter, behind its copies; None for any other."""
+    places = site.copies if site.place is None else (*site.copies, site.place)
+    own = places[-1:] if site.place is not None or len(site.copies) == 1 else ()
+    before = site.copies if site.place is not None else ()
+    if not own or site.layout.is_split() or before != tuple(range(len(before))) or abs(site.exponent) != 1:
+        return None
+    return own[0], int(site.exponent)
 
 
 def _element_entry(factors: Sequence[Factor]) -> str:

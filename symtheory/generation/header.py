@@ -12,7 +12,7 @@ import sympy as sp
 from symtheory.codegen.function import render_imports
 from symtheory.codegen.layout import INDENT, LINE_LENGTH
 from symtheory.codegen.paragraph import fold_paragraph
-from symtheory.generation.group_functions import group_elements
+from symtheory.generation.group_functions import group_elements, group_sites
 from symtheory.graph.shapes import Shape, show
 from symtheory.parametrization import Parametrization
 
@@ -23,7 +23,7 @@ DOMAIN = {"_domain_factors", "_eigenvalues"}
 def render_header(
     parametrization: Parametrization, metric: str | None, sources: Mapping[str, str], omitted: Mapping[str, str]
 ) -> str:
-    """Docstring, imports and the constants NAME, METRIC, DECLARATION_HASH, PARAMETERS, INPUTS, CONSTANTS and GROUP.
+    """Docstring, imports and constants: NAME, METRIC, DECLARATION_HASH, PARAMETERS, INPUTS, CONSTANTS, GROUP, SITES.
 
     metric: its name; None where the declaration has no geometry. sources: the functions' sources, by name;
     omitted: function name → why it is left out.
@@ -52,7 +52,7 @@ def render_header(
         *_shape_table("PARAMETERS", parametrization.parameters),
         *_shape_table("INPUTS", parametrization.inputs),
         *_shape_table("CONSTANTS", parametrization.constants),
-        *([_group_table(parametrization)] if "act" in sources else []),
+        *([_group_table(parametrization), _site_table(parametrization)] if "act" in sources else []),
     ]
     return "\n".join([*lines, render_imports(sources.values()), *constants, ""])
 
@@ -108,6 +108,16 @@ def _group_table(parametrization: Parametrization) -> str:
         for name, (kind, shape) in group_elements(parametrization).items()
     ]
     return "\n".join(["GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {", *entries, "}"])
+
+
+def _site_table(parametrization: Parametrization) -> str:
+    """The constant SITES: where factors act on whole axes, as (axis, exponent)."""
+    entries = []
+    for name, sites in group_sites(parametrization).items():
+        inside = ", ".join(f"{_quoted(key)}: {place}" for key, place in sites.items())
+        entries.append(f"{INDENT}{_quoted(name)}: {{{inside}}},")
+    table = ["{", *entries, "}"] if entries else ["{}"]
+    return "SITES: dict[str, dict[str, tuple[int, int]]] = " + "\n".join(table)
 
 
 def _sizes(shape: Shape) -> str:

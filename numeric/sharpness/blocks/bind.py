@@ -12,9 +12,7 @@ from numeric.sharpness.blocks.blocks import Blocks
 from numeric.sharpness.blocks.elements import read_sizes
 
 
-def bind_module(
-    functions: ModuleType | list[ModuleType], model: nn.Module, views: Views, *, name: str = ""
-) -> Blocks:
+def bind_module(functions: ModuleType | list[ModuleType], model: nn.Module, views: Views, *, name: str = "") -> Blocks:
     """A declared parametrization bound to a module's parameters.
 
     functions: its generated module (``st.generate(P, metric).load()``), or one for every metric. views: declared

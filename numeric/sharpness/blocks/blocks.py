@@ -18,7 +18,7 @@ from numeric.sharpness.parameters import Point
 # of the dtype's epsilon and relative to the largest output: what rounding makes of a dozen layers of such factors. A
 # wrong binding changes them by a tenth and more.
 TEST_CONDITION = 3.0
-TEST_ROUNDING = 3e4
+TEST_ROUNDING = 1e3
 
 
 @dataclass(frozen=True)
@@ -93,27 +93,33 @@ class Blocks:
         Raises SharpnessError naming the first copy whose symmetry the model's function does not have.
         """
         batch = next(objective.batches())
+        bound = TEST_ROUNDING * torch.finfo(objective.dtype).eps
         with torch.no_grad():
             before = _outputs(objective.output(objective.parameters, batch))
-            scale = max((float(leaf.abs().max()) for leaf in before), default=0.0)
-            bound = TEST_ROUNDING * torch.finfo(objective.dtype).eps
             for block in self.blocks:
                 for name, views in block.copies.items():
                     alone = Block(block.functions, {name: views}, block.part)
                     moved = alone.move(objective.parameters, TEST_CONDITION, torch.Generator().manual_seed(seed))
-                    after = _outputs(objective.output(moved, batch))
-                    pairs = zip(before, after, strict=True)
-                    change = max((float((b - a).abs().max()) for b, a in pairs), default=0.0) / max(scale, 1e-30)
+                    change = _relative_change(before, _outputs(objective.output(moved, batch)))
                     if not change <= bound:
                         raise SharpnessError(
-                            f"block '{name}' ({block.module.NAME}) is no symmetry of this model: moving along it changes "
-                            f"the output by {change:.2g} of its size (rounding explains {bound:.1g}); correct its views, "
-                            "or leave the block out"
+                            f"block '{name}' ({block.module.NAME}) is no symmetry of this model: moving along it "
+                            f"changes the output by {change:.2g} of its size (rounding explains {bound:.1g}); correct "
+                            "its views, or leave the block out"
                         )
+
+
+def _relative_change(before: list[Tensor], after: list[Tensor]) -> float:
+    """The largest change of an entry, relative to the largest entry."""
+    scale = max((float(leaf.abs().max()) for leaf in before), default=0.0)
+    change = max((float((b - a).abs().max()) for b, a in zip(before, after, strict=True)), default=0.0)
+    return change / max(scale, torch.finfo(torch.float32).tiny)
 
 
 def _outputs(output: object) -> list[Tensor]:
     """The floating tensors of a model's output; entries that are not numbers (masked positions) as zero."""
     return [
-        leaf.nan_to_num() for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()
+        leaf.nan_to_num()
+        for leaf in pytree.tree_leaves(output)
+        if isinstance(leaf, Tensor) and leaf.is_floating_point()
     ]

@@ -29,5 +29,7 @@ def lora_blocks(model: nn.Module) -> Blocks:
         if other != name and other in names:
             copies[name] = {"G": View(other), "H": View(name).T}
     if not copies:
-        raise OptionError(f"{type(model).__name__} has no parameters named lora_A and lora_B: bind them with bind_module")
+        raise OptionError(
+            f"{type(model).__name__} has no parameters named lora_A and lora_B: bind them with bind_module"
+        )
     return stacked("low_rank", model, copies)

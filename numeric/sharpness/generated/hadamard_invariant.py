@@ -28,6 +28,7 @@ CONSTANTS: dict[str, tuple[int | str, ...]] = {}
 GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rescaling": ("algebra", ("d",)),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:

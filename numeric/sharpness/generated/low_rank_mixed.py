@@ -29,6 +29,9 @@ CONSTANTS: dict[str, tuple[int | str, ...]] = {}
 GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "GL": ("GL", ("h", "h")),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {
+    "GL": {"G": (1, -1), "H": (1, 1)},
+}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:
@@ -261,9 +264,9 @@ def frame(point: dict[str, Tensor], coefficients: dict[str, Tensor]) -> dict[str
     """Tangent with these coefficients in an orthonormal frame of the mixed metric.
 
     The tangent is as long as its coefficients are in the Euclidean norm, so independent standard
-    normal coefficients make a tangent whose covariance is the inverse of the metric. The frame
-    moves with the group: at a moved point the same coefficients make the moved tangent. Roots are
-    taken in float64.
+    normal ones make a tangent whose covariance is the inverse of the metric. The frame moves with
+    the group: at a moved point the same coefficients make the moved tangent. Roots are taken in
+    float64.
 
     Args:
         point: dict with "G" ``(*batch, n, h)``, "H" ``(*batch, m, h)``.

@@ -40,6 +40,9 @@ CONSTANTS: dict[str, tuple[int | str, ...]] = {}
 GROUP: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rescaling": ("rescaling", ("h",)),
 }
+SITES: dict[str, dict[str, tuple[int, int]]] = {
+    "rescaling": {"W2": (1, 1), "W1": (0, -1), "b1": (0, -1)},
+}
 
 
 def _require_alike(point: dict[str, Tensor], tangent: dict[str, Tensor]) -> None:
@@ -241,9 +244,9 @@ def frame(point: dict[str, Tensor], coefficients: dict[str, Tensor]) -> dict[str
     """Tangent with these coefficients in an orthonormal frame of the invariant metric.
 
     The tangent is as long as its coefficients are in the Euclidean norm, so independent standard
-    normal coefficients make a tangent whose covariance is the inverse of the metric. The frame
-    moves with the group: at a moved point the same coefficients make the moved tangent. Roots are
-    taken in float64.
+    normal ones make a tangent whose covariance is the inverse of the metric. The frame moves with
+    the group: at a moved point the same coefficients make the moved tangent. Roots are taken in
+    float64.
 
     Args:
         point: dict with "W2" ``(*batch, k, h)``, "W1" ``(*batch, h, d)``, "b1" ``(*batch, h)``,

@@ -20,6 +20,7 @@ from numeric.sharpness.orbit import Blocks, orbit_move
 from numeric.sharpness.parameters import Point, scaled
 from numeric.sharpness.perturbation.adaptive import Adaptive, adaptive_weights
 from numeric.sharpness.perturbation.normalized_logits import with_normalized_logits
+from numeric.sharpness.perturbation.rounding import rounding_notes
 from numeric.sharpness.perturbation.weighted_ball import Norm, WeightedBall
 from numeric.sharpness.value import Value, over_batches
 
@@ -62,24 +63,27 @@ class Average:
 
     def within(self, ball: Ball, objective: Objective, generator: torch.Generator) -> Value:
         """The same in any ball about the objective's point."""
-        means, errors, sizes = [], [], []
+        means, errors, bases, sizes = [], [], [], []
         for batch in objective.batches():
-            rises = self._rises(objective, ball, batch, generator)
+            with torch.no_grad():
+                bases.append(objective.value(objective.parameters, batch).item())
+                rises = self._rises(objective, ball, batch, bases[-1], generator)
             means.append(statistics.fmean(rises))
             errors.append(statistics.stdev(rises) / math.sqrt(len(rises)) if len(rises) > 1 else None)
             sizes.append(batch.size)
         mean, error = over_batches(means, sizes)
-        return Value(mean, errors[0] if error is None else error, self._details(errors, sizes))
+        notes = rounding_notes(mean, over_batches(bases, sizes)[0], objective.dtype)
+        return Value(mean, errors[0] if error is None else error, self._details(errors, sizes), notes)
 
-    def _rises(self, objective: Objective, ball: Ball, batch: Batch, generator: torch.Generator) -> list[float]:
-        """The rise of the batch's loss for each pair ±δ, averaged over its two signs."""
-        with torch.no_grad():
-            base = objective.value(objective.parameters, batch).item()
-            rises = []
-            for _ in range(self.pairs):
-                xi = ball.noise(generator) if self.draw == "normal" else ball.sample(generator)
-                both = [self._loss(objective, ball, signed, batch) for signed in (xi, scaled(xi, -1.0))]
-                rises.append(sum(both) / 2 - base)
+    def _rises(
+        self, objective: Objective, ball: Ball, batch: Batch, base: float, generator: torch.Generator
+    ) -> list[float]:
+        """The rise of the batch's loss above `base` for each pair ±δ, averaged over its two signs."""
+        rises = []
+        for _ in range(self.pairs):
+            xi = ball.noise(generator) if self.draw == "normal" else ball.sample(generator)
+            both = [self._loss(objective, ball, signed, batch) for signed in (xi, scaled(xi, -1.0))]
+            rises.append(sum(both) / 2 - base)
         return rises
 
     @staticmethod

@@ -18,8 +18,10 @@ from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
 from numeric.sharpness.perturbation.adaptive import Adaptive, adaptive_weights
 from numeric.sharpness.perturbation.normalized_logits import with_normalized_logits
+from numeric.sharpness.perturbation.rounding import rounding_notes
 from numeric.sharpness.perturbation.weighted_ball import Norm, WeightedBall
 from numeric.sharpness.value import Value, over_batches
+from numeric.sharpness.walk import Walk, walk_in
 
 
 @dataclass(frozen=True)
@@ -56,29 +58,31 @@ class WorstCase:
 
     def within(self, ball: Ball, objective: Objective, generator: torch.Generator) -> Value:
         """The same in any ball about the objective's point."""
-        ascent = AutoPGD(self.steps)
-        rises, sizes, lengths = [], [], []
+        walk = walk_in(ball)
+        rises, bases, sizes, lengths = [], [], [], []
         for batch in objective.batches():
-            rise, length = self._rise(objective, ball, ascent, batch, generator)
+            with torch.no_grad():
+                bases.append(objective.value(objective.parameters, batch).item())
+            rise, length = self._rise(objective, ball, walk, batch, bases[-1], generator)
             rises.append(rise)
             lengths.append(length)
             sizes.append(batch.size)
         mean, error = over_batches(rises, sizes)
         # 1 where the summit lies on the boundary; well below, the radius is larger than the region of high loss.
         details = {"largest": max(rises), "relative_length": sum(lengths) / len(lengths), "batches": len(rises)}
-        return Value(mean, error, details)
+        notes = rounding_notes(mean, over_batches(bases, sizes)[0], objective.dtype)
+        return Value(mean, error, details, notes)
 
     def _rise(
-        self, objective: Objective, ball: Ball, ascent: AutoPGD, batch: Batch, generator: torch.Generator
+        self, objective: Objective, ball: Ball, walk: Walk, batch: Batch, base: float, generator: torch.Generator
     ) -> tuple[float, float]:
-        """The largest rise of the batch's loss, at least 0 as θ is in its ball, and where: |ξ|/rho."""
-        with torch.no_grad():
-            base = objective.value(objective.parameters, batch).item()
-        summits = (ascent(objective, ball, batch, ball.sample(generator)) for _ in range(self.starts))
-        best = max(summits, key=lambda summit: summit.value)
-        if best.value <= base:
-            return 0.0, 0.0
-        return best.value - base, float(ball.length(best.xi)) / ball.radius
+        """The largest rise above `base`, at least 0 as θ is in its ball, and where it is: |ξ|/rho."""
+        best = (0.0, 0.0)
+        for _ in range(self.starts):
+            summit = AutoPGD(self.steps)(objective, ball, batch, ball.sample(generator), walk)
+            if summit.value - base > best[0]:
+                best = summit.value - base, float(ball.length(summit.xi)) / ball.radius
+        return best
 
 
 def worst_case(

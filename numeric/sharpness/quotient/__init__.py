@@ -1,1 +1,8 @@
-"""Sharpness on the quotient by a model's symmetries: the geodesic ball and its worst case and average."""
+"""Sharpness on the quotient by a model's symmetries: the geodesic ball, its worst case and its average."""
+
+from __future__ import annotations
+
+from numeric.sharpness.quotient.geodesic import Geodesic, geodesic
+from numeric.sharpness.quotient.geodesic_ball import GeodesicBall
+
+__all__ = ["Geodesic", "GeodesicBall", "geodesic"]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from numeric.errors import OptionError
 from numeric.sharpness.blocks import Blocks
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import orbit_move
-from numeric.sharpness.parameters import count
+from numeric.sharpness.parameters import Point, count
 from numeric.sharpness.perturbation.average import Average, Draw
 from numeric.sharpness.perturbation.worst_case import WorstCase
-from numeric.sharpness.quotient.geodesic_ball import GeodesicBall, Order, Rest
+from numeric.sharpness.quotient.geodesic_ball import Gauge, GeodesicBall, Order, Rest, is_balanced
 from numeric.sharpness.value import Value
 
 Kind = Literal["worst_case", "average"]
@@ -31,7 +31,8 @@ class Geodesic:
     ξ that is normal with standard deviation rho along every horizontal unit vector (draw "normal"), or uniform on
     |ξ| = rho ("sphere"), in `pairs` of opposite sign. metric: of the blocks; the rest of the parameters has the
     element-wise adaptive norm (rest "adaptive") or stays ("fixed"). order: of the displacement: 1 is θ + ξ, 2 takes
-    the connection along, "exact" where all blocks have geodesics in closed form.
+    the connection along, "exact" where all blocks have geodesics in closed form. gauge: where the geometry is computed,
+    see `GeodesicBall`; the value does not depend on it.
     Before anything is measured the model is moved along every block's orbit, and its output compared.
     The unit is the loss's; the standard error is over batches.
     """
@@ -46,6 +47,7 @@ class Geodesic:
     starts: int = 1
     pairs: int = 10
     draw: Draw = "normal"
+    gauge: Gauge = "auto"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -59,23 +61,29 @@ class Geodesic:
         point = objective.parameters
         self.blocks.check_invariance(objective)
         ball = GeodesicBall.of(
-            point, self.blocks, self.rho, metric=self.metric, order=self.order, rest=self.rest
+            point, self.blocks, self.rho, metric=self.metric, order=self.order, rest=self.rest, gauge=self.gauge
         )
         if self.kind == "average":
             found = Average(self.rho, draw=self.draw, pairs=self.pairs).within(ball, objective, generator)
         else:
             found = WorstCase(self.rho, steps=self.steps, starts=self.starts).within(ball, objective, generator)
         free = self.blocks.free_entries(point)
-        return replace(found, details={**found.details, "blocks": list(self.blocks.names)}, notes=self._notes(free, point))
+        return replace(
+            found,
+            details={**found.details, "blocks": list(self.blocks.names)},
+            notes=(*found.notes, *self._notes(free, point)),
+        )
 
-    def _notes(self, free: Any, point: Any) -> tuple[str, ...]:
-        """What no block covers, and what was done with it."""
+    def _notes(self, free: Mapping[str, Tensor | None], point: Point) -> tuple[str, ...]:
+        """Where the geometry was computed; what no block covers, and what was done with it."""
+        moved = is_balanced(self.gauge, point) and len(self.blocks) > 0
+        gauge = ("the blocks were first moved along their orbits to the balanced gauge",) if moved else ()
         if not free:
-            return ()
+            return gauge
         entries = sum(int(mask.sum()) if mask is not None else point[name].numel() for name, mask in free.items())
         done = "measured in the element-wise adaptive norm" if self.rest == "adaptive" else "left as they are"
         shown = ", ".join(list(free)[:4]) + (", …" if len(free) > 4 else "")
-        return (f"{entries} of {count(point)} parameters are in no block ({shown}): {done}",)
+        return (*gauge, f"{entries} of {count(point)} parameters are in no block ({shown}): {done}")
 
 
 def geodesic(
@@ -94,6 +102,7 @@ def geodesic(
     pairs: int = 10,
     draw: Draw = "normal",
     keep: Callable[[str], bool] | None = None,
+    gauge: Gauge = "auto",
     along_orbit: bool = True,
     seed: int = 0,
 ) -> Measurement:
@@ -106,6 +115,6 @@ def geodesic(
     Raises OptionError for options out of range, SharpnessError for a block that is no symmetry of the model's function
     or has lost rank (naming it), and for a loss of which no sharpness can be measured.
     """
-    measure = Geodesic(blocks, rho, metric, order, kind, rest, steps, starts, pairs, draw)
+    measure = Geodesic(blocks, rho, metric, order, kind, rest, steps, starts, pairs, draw, gauge)
     move = orbit_move(blocks, seed) if along_orbit else None
     return evaluate(measure, Objective.of(model, loss, data, keep=keep), seed=seed, move=move)

@@ -1,7 +1,9 @@
-"""The ball of horizontal tangents about a point, in an invariant metric of bound blocks, and the geodesics they start."""
+"""The ball of horizontal tangents about a point, in an invariant metric of bound blocks, and their geodesics."""
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, get_args
@@ -11,18 +13,21 @@ from torch import Tensor
 
 from numeric.errors import OptionError
 from numeric.sharpness.blocks import Block, Blocks
+from numeric.sharpness.blocks.balance import balanced
 from numeric.sharpness.parameters import Point, random_tangent
 from numeric.sharpness.perturbation.weighted_ball import WeightedBall
 
 Order = Literal[1, 2, 3, "exact"]
 Rest = Literal["adaptive", "fixed"]
+Gauge = Literal["auto", "balanced", "given"]
 
 
 @dataclass(frozen=True)
 class BlockGeometry:
-    """One block at a point, in one metric: everything in float64, since Gram matrices square the condition number.
+    """One block at a point, in one metric.
 
-    values: the declared parameters, leaves (copies, *shape). prefix: what its tangents' names start with.
+    values: the declared parameters, leaves (copies, *shape), in the dtype of the geometry. prefix: what its tangents'
+    names start with.
     """
 
     block: Block
@@ -48,7 +53,7 @@ class BlockGeometry:
 
     def square(self, xi: Point) -> Tensor:
         """|xi|², a scalar."""
-        total: Tensor = self.functions.inner(self.values, xi, xi).sum()
+        total: Tensor = self.functions.inner(self.values, xi, xi).double().sum()
         return total
 
     def own(self, tangents: Point) -> Point:
@@ -78,12 +83,23 @@ class GeodesicBall:
 
     @classmethod
     def of(
-        cls, point: Point, blocks: Blocks, radius: float, *, metric: str = "mixed", order: Order = 2, rest: Rest = "adaptive"
+        cls,
+        point: Point,
+        blocks: Blocks,
+        radius: float,
+        *,
+        metric: str = "mixed",
+        order: Order = 2,
+        rest: Rest = "adaptive",
+        gauge: Gauge = "auto",
     ) -> GeodesicBall:
         """The ball about a point.
 
         order: of the displacement; "exact" where every block's metric has geodesics in closed form. rest: whether the
-        entries that no block covers move in the adaptive norm or stay.
+        entries that no block covers move in the adaptive norm or stay. gauge: "balanced" moves the blocks along their
+        orbits first, to where both sides of every change of basis are equally large, and computes in the point's dtype;
+        "given" stays at the point and computes the geometry in float64, since Gram matrices square the condition
+        number; "auto" is "given" for a point in float64. In an invariant metric all are the same ball up to symmetry.
         Raises OptionError for options out of range or a metric that a block lacks, SharpnessError where a block has
         lost rank (naming the head).
         """
@@ -91,14 +107,22 @@ class GeodesicBall:
             raise OptionError(f"rho={radius}: a radius is positive and finite")
         if rest not in get_args(Rest):
             raise OptionError(f"rest={rest!r}: choose one of {', '.join(get_args(Rest))}")
+        if gauge not in get_args(Gauge):
+            raise OptionError(f"gauge={gauge!r}: choose one of {', '.join(get_args(Gauge))}")
         wide = {name: leaf.double() for name, leaf in point.items()}
+        dtype = next(iter(point.values())).dtype
         geometries = []
         for place, block in enumerate(blocks.blocks):
-            block.check_domain(point, metric)
+            block.check_domain(wide, metric)  # in float32 a point far out on its orbit would pass for singular
             functions = block.metric(metric)
-            geometries.append(BlockGeometry(block, functions, block.read(wide), f"{place}:"))
+            values = block.read(wide)
+            if is_balanced(gauge, point):
+                values = {name: leaf.to(dtype) for name, leaf in balanced(functions, values).items()}
+            geometries.append(BlockGeometry(block, functions, values, f"{place}:"))
             _check_order(geometries[-1], order)
-        return cls(point, radius, tuple(geometries), _rest_ball(point, blocks, radius) if rest == "adaptive" else None, order)
+        return cls(
+            point, radius, tuple(geometries), _rest_ball(point, blocks, radius) if rest == "adaptive" else None, order
+        )
 
     def displace(self, xi: Point) -> Point:
         """The parameters at the ends of the geodesics, differentiable in xi."""
@@ -120,6 +144,27 @@ class GeodesicBall:
     def project(self, xi: Point) -> Point:
         """xi·min(1, radius/|xi|)."""
         return self._scaled(xi, self.radius / self.length(xi).clamp_min(self.radius))
+
+    def advance(self, xi: Point, before: Point, covector: Point, size: float, momentum: float) -> Point:
+        """The step of `numeric.sharpness.walk.Walk.step`, in fewer passes over memory."""
+        names = list(xi)
+        raised, squares = self._raised(covector)
+        rate = size * self.radius / max(math.sqrt(sum(float(square) for square in squares)), sys.float_info.min)
+        moved = list(torch._foreach_add([xi[name] for name in names], [raised[name] for name in names], alpha=rate))
+        # momentum·P(moved) + 2 (1 − momentum)·xi − (1 − momentum)·before, projected; P scales, and the common factor
+        # is kept back for the last pass.
+        factor = momentum * self._shrink(dict(zip(names, moved, strict=True)))
+        if momentum != 1.0:
+            torch._foreach_add_(moved, [xi[name] for name in names], alpha=2 * (1 - momentum) / factor)
+            torch._foreach_add_(moved, [before[name] for name in names], alpha=(momentum - 1) / factor)
+            factor *= self._shrink(dict(zip(names, moved, strict=True)), factor)
+        torch._foreach_mul_(moved, factor)
+        return dict(zip(names, moved, strict=True))
+
+    def _shrink(self, xi: Point, unit: float = 1.0) -> float:
+        """The factor that takes xi, in units of `unit`, into the ball."""
+        bound = self.radius / unit
+        return bound / max(float(self.length(xi)), bound)
 
     def length(self, xi: Point) -> Tensor:
         """|xi| in the product metric, a float64 scalar."""
@@ -149,7 +194,7 @@ class GeodesicBall:
             own = geometry.own(covector)
             raised = geometry.rise(own)
             found |= geometry.named(raised)
-            squares.append(torch.stack([(own[name] * raised[name]).sum() for name in own]).sum().clamp_min(0))
+            squares.append(torch.stack([(own[name] * raised[name]).sum() for name in own]).double().sum().clamp_min(0))
         if self.rest is not None:
             free = {name: covector[name] for name in self.rest.point}
             found |= free
@@ -161,6 +206,12 @@ class GeodesicBall:
         return {name: leaf * _like(factor, leaf) for name, leaf in xi.items()}
 
 
+def is_balanced(gauge: Gauge, point: Point) -> bool:
+    """Whether the geometry is computed in the balanced gauge."""
+    wide = all(leaf.dtype == torch.float64 for leaf in point.values())
+    return gauge == "balanced" or (gauge == "auto" and not wide)
+
+
 def _like(factor: Tensor | float, leaf: Tensor) -> Tensor | float:
     return factor.to(leaf.dtype) if isinstance(factor, Tensor) else factor
 
@@ -168,7 +219,8 @@ def _like(factor: Tensor | float, leaf: Tensor) -> Tensor | float:
 def _rest_ball(point: Point, blocks: Blocks, radius: float) -> WeightedBall | None:
     """The adaptive ball of the entries that no block covers; None where there is none."""
     free = blocks.free_entries(point)
-    weights = {name: point[name].abs() if mask is None else point[name].abs() * mask for name, mask in free.items()}
+    # Of any sign, as `adaptive_weights` gives them.
+    weights = {name: point[name] if mask is None else point[name] * mask for name, mask in free.items()}
     return WeightedBall({name: point[name] for name in free}, radius, "l2", weights) if free else None
 
 
@@ -185,6 +237,6 @@ def _check_order(geometry: BlockGeometry, order: Order) -> None:
         geometry.end(zero, order)
     except ValueError:
         raise OptionError(
-            f"order={order!r}: the {geometry.functions.METRIC} metric of '{geometry.functions.NAME}' has no such geodesic; "
-            "choose 1, 2 or 3 (exact where there is a closed form)"
+            f"order={order!r}: the {geometry.functions.METRIC} metric of '{geometry.functions.NAME}' has no such "
+            "geodesic; choose 1, 2 or 3 (exact where there is a closed form)"
         ) from None

@@ -1,0 +1,38 @@
+"""Pairs of short English sentences that say nearly the same, written for this project."""
+
+from __future__ import annotations
+
+PAIRS = (
+    ("A man is playing a guitar.", "Someone strums a guitar."),
+    ("The cat sleeps on the sofa.", "A cat is napping on the couch."),
+    ("It will rain tomorrow.", "Tomorrow's forecast is wet."),
+    ("She bought a new car.", "A new automobile was purchased by her."),
+    ("The train was late again.", "Once more the train did not arrive on time."),
+    ("He cooks dinner every evening.", "Each night he prepares the meal."),
+    ("The children play in the garden.", "Kids are having fun in the yard."),
+    ("The company lost a lot of money.", "The firm made heavy losses."),
+    ("A dog runs along the beach.", "On the shore a dog is running."),
+    ("The film was far too long.", "That movie went on forever."),
+    ("They moved to a bigger house.", "The family now lives in a larger home."),
+    ("The doctor examined the patient.", "A physician checked the sick person."),
+    ("The museum opens at nine.", "You can enter the museum from 9 am."),
+    ("Her brother studies physics.", "Her sibling is a physics student."),
+    ("The soup needs more salt.", "This broth is not salty enough."),
+    ("The bridge was closed for repairs.", "Maintenance work shut the bridge."),
+    ("Prices rose sharply last year.", "Inflation was high in the past twelve months."),
+    ("The bird built a nest in the tree.", "A nest was made among the branches by a bird."),
+    ("We missed the last bus home.", "The final bus left without us."),
+    ("The teacher explained the theorem.", "The proposition was clarified by the instructor."),
+    ("The team won the final.", "The championship game was a victory for the side."),
+    ("He forgot his keys at work.", "His keys were left behind in the office."),
+    ("The river flooded the village.", "Water from the stream covered the small town."),
+    ("She speaks three languages.", "She is trilingual."),
+    ("The computer is too slow.", "This machine takes ages to do anything."),
+    ("The baker sells fresh bread.", "You can buy newly baked loaves at the bakery."),
+    ("Snow covered the mountains.", "The peaks were white."),
+    ("The court rejected the appeal.", "Judges turned down the request for a new ruling."),
+    ("They planted trees along the road.", "The street was lined with newly planted trees."),
+    ("The phone rang during the meeting.", "A call interrupted the conference."),
+    ("The boat sailed across the lake.", "A vessel crossed the water under sail."),
+    ("The old clock stopped working.", "That antique timepiece is broken."),
+)
