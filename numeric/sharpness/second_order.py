@@ -84,9 +84,13 @@ def second_order(objective: Objective) -> SecondOrder:
                 Kernels.MATH,
                 (f"the default attention kernel has no double backward: plain attention was used ({failure})",),
             )
+    precision = "" if objective.dtype == torch.float64 else ", good to some per cent only: use float64"
     return SecondOrder(
         Kernels.FIRST_ORDER,
-        (f"the model has no double backward: Hessian products are central differences of gradients ({failure})",),
+        (
+            "the model has no double backward: Hessian products are central differences of gradients"
+            f"{precision} ({failure})",
+        ),
     )
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 class SymmetricOperator(Protocol):
     """A symmetric D × D matrix A that is never formed.
 
-    dimension: D. product(block): the rows of `block` (m, D) multiplied by A, shape (m, D), detached.
+    dimension: D. product(block): the rows of `block` (m, D) multiplied by A, shape (m, D), detached and in
+    memory of its own.
     """
 
     @property

@@ -91,7 +91,7 @@ class HessianTrace:
         return statistics.stdev(forms) / math.sqrt(len(forms))
 
 
-def trace(
+def hessian_trace(
     model: nn.Module,
     loss: ModelLoss,
     data: Any,
