@@ -101,7 +101,7 @@ def dense_fisher(outputs: Callable[[Tensor], Tensor], family: str, scale: float)
 def dense_covariant_hessian(
     loss: Callable[[Tensor], Tensor], fisher: Callable[[Tensor], Tensor], theta: Tensor, inverse: Tensor
 ) -> Tensor:
-    """∇²L − ∂_l L F^{lk} Γ_{k,ij} with Γ_{k,ij} = ½(∂_i F_jk + ∂_j F_ik − ∂_k F_ij), all by automatic differentiation."""
+    """∇²L − ∂_l L F^{lk} Γ_{k,ij} with Γ_{k,ij} = ½(∂_i F_jk + ∂_j F_ik − ∂_k F_ij), by automatic derivatives."""
     slope = jacrev(fisher)(theta)  # [j, k, i] = ∂_i F_jk
     first_kind = 0.5 * (slope.permute(1, 2, 0) + slope.permute(1, 0, 2) - slope.permute(2, 0, 1))
     raised = inverse @ jacrev(loss)(theta)

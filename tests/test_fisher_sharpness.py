@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness import Objective, evaluate
 from numeric.sharpness.fisher import estimators, rows
+from numeric.sharpness.fisher import fisher_range as fisher_range_module
 from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.predictive import predictive
 from numeric.sharpness.fisher.sharpness import FisherSharpness, fisher_sharpness
@@ -69,10 +71,11 @@ def test_the_range_of_f_is_that_of_the_dense_fisher(family: str, n: int) -> None
 
 
 @pytest.mark.parametrize("family", LOSSES)
-def test_trace_and_largest_eigenvalue_against_christoffel_symbols(family: str) -> None:
-    loss, target, scale = LOSSES[family]
-    at = objective(tanh_network(), family)
-    theta, outputs = flatten(at.parameters), outputs_of(at, inputs(20, 2))
+@pytest.mark.parametrize("n", [20, 4])
+def test_trace_and_largest_eigenvalue_against_christoffel_symbols(family: str, n: int) -> None:
+    loss, target, scale = LOSSES[family][0], LOSSES[family][1][:n], LOSSES[family][2]
+    at = objective(tanh_network(), family, n)
+    theta, outputs = flatten(at.parameters), outputs_of(at, inputs(20, 2)[:n])
     fisher = dense_fisher(outputs, family, scale)
     inverse = pseudo_inverse(fisher(theta))
     covariant = dense_covariant_hessian(lambda t: loss(outputs(t), target), fisher, theta, inverse)
@@ -84,6 +87,9 @@ def test_trace_and_largest_eigenvalue_against_christoffel_symbols(family: str) -
     # The covariant Hessian is that of the loss on the manifold of functions: nothing along the kernel of F.
     kernel = torch.eye(theta.numel()).to(theta) - inverse @ fisher(theta)
     assert float(torch.linalg.matrix_norm(covariant @ kernel)) < DENSE * float(torch.linalg.matrix_norm(covariant))
+    # In the coordinates of another estimate of F, and sample by sample or not.
+    diagonal = measured(at, estimator="diagonal", covariant=True)[0]
+    assert diagonal == pytest.approx(float((covariant.diagonal() / fisher(theta).diagonal()).sum()), rel=DENSE)
     # At this slope the plain Hessian is another number altogether.
     assert measured(at, covariant=False)[0] != pytest.approx(value, rel=0.1)
 
@@ -175,8 +181,8 @@ def test_drawn_labels_give_the_fisher_information_on_average() -> None:
     exact = fisher_range(at, distribution, estimators.exact, torch.Generator())
     drawn = fisher_range(at, distribution, estimators.sampled(4000), torch.Generator().manual_seed(0))
     dense, estimate = (found.vectors.mT @ torch.diag(found.singular**2) @ found.vectors for found in (exact, drawn))
-    # 20·4000 draws: 1/√80000 of the largest entry, times 5.
-    assert float((dense - estimate).abs().max()) < 5 * float(dense.abs().max()) / math.sqrt(80_000) * 3
+    # 80000 draws of products whose spread is below three times the largest entry; five standard errors.
+    assert float((dense - estimate).abs().max()) < 5 * 3 * float(dense.abs().max()) / math.sqrt(80_000)
 
 
 def test_models_that_cannot_be_mapped_go_sample_by_sample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,3 +230,50 @@ def test_a_rank_without_a_gap_is_said() -> None:
     threshold = between or float((span.singular[-1] + span.singular[-2]) / 2 / span.singular[0])
     found = evaluate(FisherSharpness(tolerance=threshold), at, seed=0)
     assert any("matter of the threshold" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("confidence", [1.0, 30.0])
+def test_hard_labels_end_at_half_the_rank_on_the_sphere_of_distributions(confidence: float) -> None:
+    """Closed form: in the metric of the sphere p = cos²φ, −log p has the curvatures 1/(2p) and c − 2 times ½."""
+    model, x = tanh_network(), inputs(4, 2)
+    with torch.no_grad():
+        model[2].weight.mul_(confidence)
+    labels = model(x).argmax(1)
+    own = model(x).softmax(1).gather(1, labels.unsqueeze(1)).detach()
+    value, details = measured(Objective.of(model, nn.CrossEntropyLoss(), (x, labels)))
+    assert json.loads(json.dumps(details, allow_nan=False)) == details
+    assert details["rank"] == 8
+    assert value == pytest.approx(float((1 / (2 * own) + 0.5).sum()), rel=ROUNDING)
+    assert details["lambda_max"] == pytest.approx(float((1 / (2 * own)).max()), rel=ROUNDING)
+    assert details["lambda_min"] == pytest.approx(0.5, rel=ROUNDING)
+
+
+def test_memory_is_bounded_by_chunks_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = objective(tanh_network(), "bernoulli")
+    value, _ = measured(at)
+    seen: list[int] = []
+    whole = rows.pulled_rows
+
+    def watched(objective: Objective, *arguments: Any) -> Tensor:
+        found = whole(objective, *arguments)
+        seen.append(found.numel())
+        return found
+
+    monkeypatch.setattr(fisher_range_module, "pulled_rows", watched)
+    monkeypatch.setattr(fisher_range_module, "CHUNK_ENTRIES", 300)
+    assert measured(at)[0] == pytest.approx(value, rel=ROUNDING)
+    assert max(seen) <= 300
+    monkeypatch.setattr(fisher_range_module, "FACTOR_ENTRIES", 200)
+    with pytest.raises(SharpnessError, match="fewer samples"):
+        measured(at)
+
+
+def test_rounding_is_said_where_directions_of_f_are_small() -> None:
+    x = inputs(20, 2)
+    notes = {}
+    for dtype in (torch.float32, torch.float64):
+        model = tanh_network()
+        at = Objective.of(model.to(dtype), nn.CrossEntropyLoss(), (x, CLASSES))
+        notes[dtype] = evaluate(FisherSharpness(), at, seed=0).notes
+    assert "measure in float64" in notes[torch.float32][0]
+    assert notes[torch.float64] == ()

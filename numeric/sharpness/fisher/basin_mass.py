@@ -12,10 +12,12 @@ from torch import nn
 
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
+from numeric.sharpness.fisher.covariant import covariant_eigenvalues, rounding_notes
 from numeric.sharpness.fisher.fisher_range import fisher_range
-from numeric.sharpness.fisher.hessian_form import covariant_form, gradient
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
 from numeric.sharpness.fisher.predictive import predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.fisher.stationary import check_step, stationary_state
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
@@ -61,26 +63,27 @@ class BasinMass:
             "log_depth": -2 * self.batch_size / self.eta * mean_loss(objective),
             "gradient_norm": float(torch.linalg.vector_norm(gradient(objective))),
         }
-        return Value(mass, None, {**common, **details})
+        return Value(mass, None, {**common, **details}, rounding_notes(details.get("rounding", 0.0)))
 
-    def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+    def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         distribution = predictive(objective, self.likelihood)
         span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=self.tolerance)
-        form = covariant_form(objective, distribution, span, span, gradient(objective))
-        curvatures = torch.linalg.eigvalsh(form.matrix())
+        curvatures, rounding = covariant_eigenvalues(objective, distribution, span, gradient(objective))
+        rank = curvatures.numel()
         if float(curvatures[0]) <= 0:
             raise SharpnessError(f"no basin: F⁺H has the eigenvalue {float(curvatures[0]):.3g} on the range of F")
         spread = math.log(math.pi * self.eta / self.batch_size)
         sharpness = float(curvatures.sum())
         details = {
-            "rank": float(span.rank),
-            "rank_gap": span.gap,
+            "rank": rank,
+            "rank_gap": stated_gap(span),
+            "rounding": rounding,
             "fisher_trace": sharpness,
-            "least_at_this_trace": 0.5 * span.rank * (spread - math.log(sharpness / span.rank)),
+            "least_at_this_trace": 0.5 * rank * (spread - math.log(sharpness / rank)),
         }
-        return 0.5 * (span.rank * spread - float(curvatures.log().sum())), details
+        return 0.5 * (rank * spread - float(curvatures.log().sum())), details
 
-    def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+    def _sgd(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         state = stationary_state(
             objective,
             self.eta,
@@ -94,7 +97,7 @@ class BasinMass:
         values = torch.linalg.eigvalsh(scaled)
         if float(values[0]) <= 0:
             raise SharpnessError("no basin: the gradient noise, and so SGD's covariance, is singular on the range of F")
-        return 0.5 * float(values.log().sum()), {"rank": float(state.span.rank), "rank_gap": state.span.gap}
+        return 0.5 * float(values.log().sum()), {"rank": state.span.rank, "rank_gap": stated_gap(state.span)}
 
 
 def basin_mass(

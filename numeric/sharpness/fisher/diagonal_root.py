@@ -34,6 +34,10 @@ class DiagonalRoot:
         """(Σ F_ii)²/Σ F_ii²."""
         return float(self.diagonal.sum().square() / self.diagonal.square().sum())
 
+    @property
+    def condition(self) -> float:
+        return float((self.diagonal.max() / self.diagonal.min()).sqrt())
+
     def lift(self, coordinates: Tensor) -> Tensor:
         tangents = coordinates.new_zeros(coordinates.shape[0], self.dimension)
         tangents[:, self.kept] = coordinates / self.diagonal.sqrt()

@@ -29,13 +29,15 @@ class FisherRange:
 
     vectors: (r, D), orthonormal rows v_i. singular: (r,), s_i > 0, descending: those of the factor A with F = AᵀA, so
     that F itself is resolved to the square of the rounding. gap: s_r / s_{r+1}, infinite where the next is zero or
-    there is none: the rank is a matter of the threshold when this is near 1. projections: (k, D), random combinations
-    ζA of the factor's rows.
+    there is none: the rank is a matter of the threshold when this is near 1. fills_outputs: whether the rows
+    of A are independent (False where a tolerance was asked for). projections: (k, D), random combinations ζA of the
+    rows.
     """
 
     vectors: Tensor
     singular: Tensor
     gap: float
+    fills_outputs: bool
     projections: Tensor
 
     @property
@@ -55,6 +57,10 @@ class FisherRange:
     def lower(self, covectors: Tensor) -> Tensor:
         """Wᵀ g: rows (k, D) as (k, r)."""
         return covectors @ self.vectors.mT / self.singular
+
+    @property
+    def condition(self) -> float:
+        return float(self.singular[0] / self.singular[-1])
 
     def probes(self, number: int, generator: torch.Generator) -> Tensor:
         """z = Wᵀ Aᵀζ, (number, r), with E zzᵀ = 1. Made in output space, they are the same along an orbit."""
@@ -87,7 +93,15 @@ def fisher_range(
         raise SharpnessError("the Fisher information vanishes: the outputs depend on no measured parameter")
     following = float(singular[rank]) if rank < singular.numel() else 0.0
     gap = float(singular[rank - 1]) / following if following > 0 else math.inf
-    return FisherRange(vectors[:rank], singular[:rank], gap, projections)
+    fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
+    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections)
+
+
+def _independent(factor: Tensor) -> bool:
+    """Whether the rows, brought to one length, are independent: a confident model's short rows count like others."""
+    lengths = torch.linalg.vector_norm(factor, dim=1, keepdim=True)
+    singular = torch.linalg.svdvals(factor / lengths.clamp_min(torch.finfo(factor.dtype).tiny))
+    return bool(singular[-1] > max(factor.shape) * torch.finfo(factor.dtype).eps * singular[0])
 
 
 def _projected(parts: Iterator[Tensor], projections: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
@@ -104,11 +118,12 @@ def factor_parts(
     samples = sum(batch.size for batch in objective.batches())
     dimension = count(objective.parameters)
     for batch in objective.batches():
-        pulled = covectors(objective, predictive, batch, generator) / math.sqrt(samples)
-        chunk = max(1, CHUNK_ENTRIES // (dimension * pulled.shape[1]))
+        one = covectors(objective, predictive, batch.select(slice(0, 1)), generator)[0]
+        chunk = max(1, CHUNK_ENTRIES // (len(one) * max(dimension, one[0].numel())))
         for start in range(0, batch.size, chunk):
-            rows = slice(start, start + chunk)
-            yield pulled_rows(objective, predictive, batch.select(rows), pulled[rows])
+            part = batch.select(slice(start, min(start + chunk, batch.size)))
+            pulled = covectors(objective, predictive, part, generator) / math.sqrt(samples)
+            yield pulled_rows(objective, predictive, part, pulled)
 
 
 def compressed(parts: Iterator[Tensor], dimension: int) -> tuple[Tensor, int]:

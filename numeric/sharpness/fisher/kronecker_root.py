@@ -56,6 +56,11 @@ class KroneckerRoot:
         eigenvalues = torch.cat([layer.eigenvalues.flatten() for layer in self.layers])
         return float(eigenvalues.sum().square() / eigenvalues.square().sum())
 
+    @property
+    def condition(self) -> float:
+        eigenvalues = torch.cat([layer.eigenvalues.flatten() for layer in self.layers])
+        return float((eigenvalues.max() / eigenvalues.min()).sqrt())
+
     def lift(self, coordinates: Tensor) -> Tensor:
         found: dict[str, Tensor] = {}
         pieces = coordinates.split([layer.eigenvalues.numel() for layer in self.layers], dim=1)

@@ -16,12 +16,14 @@ from numeric.sharpness.cost import FORWARD
 from numeric.sharpness.fisher import estimators
 from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.gradient_noise import noise_form
-from numeric.sharpness.fisher.hessian_form import along
+from numeric.sharpness.fisher.linearized import Linearized
 from numeric.sharpness.fisher.predictive import Predictive, fisher_product, predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
 from numeric.sharpness.parameters import flatten, random_tangent
+from numeric.sharpness.second_order import second_order
 from numeric.sharpness.value import Value
 
 
@@ -63,7 +65,7 @@ class FisherNoiseAlignment:
             "noise_over_fisher": float(noise.trace()) / span.rank,
             "rank": span.rank,
             "effective_rank": span.effective_rank,
-            "rank_gap": span.gap,
+            "rank_gap": stated_gap(span),
         }
         return Value(value, None, details, distribution.notes)
 
@@ -95,10 +97,11 @@ def _products(objective: Objective, distribution: Predictive, generator: torch.G
     omega = random_tangent(objective.parameters, generator)
     samples = sum(batch.size for batch in objective.batches())
     fisher, second, mean = (torch.zeros_like(flatten(omega)) for _ in range(3))
-    for batch in objective.batches():
-        parts = _batch_products(objective, distribution, batch, omega, generator)
-        for total, part in zip((fisher, second, mean), parts, strict=True):
-            total += part / samples
+    with second_order(objective).active():
+        for batch in objective.batches():
+            parts = _batch_products(objective, distribution, batch, omega, generator)
+            for total, part in zip((fisher, second, mean), parts, strict=True):
+                total += part / samples
     return fisher, second - mean * torch.dot(mean, flatten(omega))
 
 
@@ -106,26 +109,14 @@ def _batch_products(
     objective: Objective, distribution: Predictive, batch: Batch, omega: dict[str, Tensor], generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(Σ s JᵀSJ ω, Σ g_i g_i·ω, Σ g_i) over the samples of a batch."""
-    objective.cost.add(FORWARD * 10, batch.size)
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in objective.parameters.items()}
-    with torch.enable_grad():
-        natural = distribution.natural(objective.output(leaves, batch))
-    velocity = along(natural, leaves, flatten(omega))
+    objective.cost.add(FORWARD * 8, batch.size)
+    model = Linearized(objective, distribution, batch)
+    velocity = model.push(flatten(omega).unsqueeze(0))[0]
     slope = estimators.empirical(objective, distribution, batch, generator).squeeze(1)
     rate = (slope * velocity).sum((1, 2), keepdim=True)
-    curved = distribution.scale * fisher_product(distribution.family.root(natural.detach()), velocity)
-    return (
-        _pull_back(natural, leaves, curved),
-        _pull_back(natural, leaves, slope * rate),
-        _pull_back(natural, leaves, slope),
-    )
-
-
-def _pull_back(natural: Tensor, leaves: dict[str, Tensor], covector: Tensor) -> Tensor:
-    pulled = torch.autograd.grad(
-        natural, list(leaves.values()), covector, retain_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return flatten(dict(zip(leaves, pulled, strict=True)))
+    curved = distribution.scale * fisher_product(distribution.family.root(model.natural.detach()), velocity)
+    fisher, second, mean = model.pull(torch.stack([curved, slope * rate, slope]))
+    return fisher, second, mean
 
 
 def noise_fisher_alignment(

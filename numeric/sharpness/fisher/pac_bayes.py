@@ -14,8 +14,9 @@ from numeric.errors import OptionError
 from numeric.sharpness.batch import Batch
 from numeric.sharpness.cost import FORWARD
 from numeric.sharpness.fisher import estimators
+from numeric.sharpness.fisher.covariant import covariant_form
 from numeric.sharpness.fisher.fisher_range import fisher_range
-from numeric.sharpness.fisher.hessian_form import covariant_form, gradient
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
 from numeric.sharpness.fisher.posterior import Posterior
 from numeric.sharpness.fisher.predictive import Predictive, predictive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -24,6 +25,11 @@ class Root(Protocol):
     @property
     def gap(self) -> float: ...
 
+    @property
+    def condition(self) -> float:
+        """The largest singular value of W over the smallest."""
+        ...
+
     def lift(self, coordinates: Tensor) -> Tensor:
         """W z for rows z: (k, r) -> (k, D)."""
         ...
@@ -35,3 +41,8 @@ class Root(Protocol):
     def probes(self, number: int, generator: torch.Generator) -> Tensor:
         """Random z (number, r) with E zzᵀ = 1."""
         ...
+
+
+def stated_gap(root: Root) -> float | None:
+    """The root's gap as a number that JSON knows: None where nothing lies below the rank."""
+    return root.gap if math.isfinite(root.gap) else None

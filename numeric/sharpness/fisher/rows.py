@@ -33,6 +33,8 @@ def pulled_rows(objective: Objective, predictive: Predictive, batch: Batch, cove
 
 def _mapped(objective: Objective, predictive: Predictive, batch: Batch, covectors: Tensor) -> Tensor:
     leaves, form = pytree.tree_flatten(batch.inputs)
+    if not all(isinstance(leaf, Tensor) for leaf in leaves):
+        raise ValueError("only tensors can be mapped over")
     names = list(objective.parameters)
 
     def rows(sample: list[Tensor], covector: Tensor) -> Tensor:

@@ -7,27 +7,29 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from numeric.errors import OptionError
-from numeric.sharpness.fisher.hessian_form import HessianForm, covariant_form, gradient
+from numeric.sharpness.fisher import estimators
+from numeric.sharpness.fisher.covariant import covariant_form, rounding_notes
+from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
+from numeric.sharpness.fisher.hessian_form import HessianForm
+from numeric.sharpness.fisher.linearized import gradient
+from numeric.sharpness.fisher.output_form import output_eigenvalues
 from numeric.sharpness.fisher.predictive import Predictive, predictive
-from numeric.sharpness.fisher.root import Root
+from numeric.sharpness.fisher.root import Root, stated_gap
 from numeric.sharpness.fisher.roots import ESTIMATORS, RootOptions
-from numeric.sharpness.fisher.spectrum import EXACT_RANK, Statistic, lambda_max, trace
+from numeric.sharpness.fisher.spectrum import EXACT_RANK, STATISTICS, of_eigenvalues
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
 from numeric.sharpness.value import Value
 
-STATISTICS: dict[str, Callable[[HessianForm, int | None, torch.Generator], Statistic]] = {
-    "trace": trace,
-    "lambda_max": lambda_max,
-}
 # Random vectors for the trace where the rank is too large for the exact one.
 PROBES = 100
 # Below this ratio of neighbouring singular values the rank, and with it the value, is a matter of the threshold.
 CLEAR_GAP = 10.0
+PLAIN = "the Hessian is the plain one: not a tensor where the gradient does not vanish"
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,21 @@ class FisherSharpness:
     F = E_x E_{y~p_θ} ∇log p ∇log pᵀ over the model's own labels, in the unit of the loss (see `Predictive`), and H the
     covariant Hessian ∇²L − Γ·∇L of F's Levi-Civita connection: the value is then the same for all parametrizations of
     one function by smooth maps, at critical points and away from them, as long as the rank of F is constant nearby.
-    At zero residual under a canonical link H = F, so that the trace is the rank of F and λ_max is 1.
+    At zero residual under a canonical link H = F, so that the trace is the rank of F and λ_max is 1. Hard labels leave
+    a residual: as a classifier of c classes grows sure of them, a sample's trace tends to (c − 1)/2 and not to c − 1
+    (−log p is half as curved on the sphere of distributions as in the logits). Where the functions fill the space of
+    outputs (n(c − 1) independent rows) the value is one of the predictions alone, and taken sample by sample.
     The normalization of 2606.20469 was not at hand; this is the natural definition with the properties it states.
 
     estimator: "exact" (a sum over all labels), "sampled" (`draws` labels a sample, unbiased for F), "empirical" (the
     data's labels: vanishes at interpolation), "diagonal", "sampled_diagonal", "empirical_diagonal" (their diagonals),
-    "kfac" (curvlinops). Only "exact" is invariant. covariant: by default for "exact" alone, since it takes the exact F;
-    the plain ∇²L otherwise, the same where the gradient vanishes. probes: random vectors in place of the exact trace,
-    Lanczos iterations in place of all eigenvalues (default: above rank 1024). tolerance: singular values of F's root
-    below this fraction of the largest count as zero. likelihood: its name where the loss does not show it.
+    "kfac" (curvlinops). "exact" alone is invariant under all smooth maps. The diagonals are under maps that are
+    diagonal themselves (rescaling), K-FAC under changes of a layer's basis; but where f is linear in every single
+    weight (ReLU and linear networks) the diagonal's trace under a canonical link only counts the parameters.
+    covariant: by default for "exact" alone, since it takes the exact F; the plain ∇²L otherwise, the same where the
+    gradient vanishes. probes: random vectors in place of the exact trace, Lanczos iterations in place of all
+    eigenvalues (default: above rank 1024). tolerance: singular values of F's root below this fraction of the largest
+    count as zero. likelihood: its name where the loss does not show it.
     """
 
     statistic: Literal["trace", "lambda_max"] = "trace"
@@ -74,14 +82,7 @@ class FisherSharpness:
         options = RootOptions(self.draws, self.tolerance, self.probes or PROBES)
         root = ESTIMATORS[self.estimator](objective, distribution, options, generator)
         slope = gradient(objective)
-        form = HessianForm(objective, root)
-        if self._covariant:
-            exact = (
-                root if self.estimator == "exact" else ESTIMATORS["exact"](objective, distribution, options, generator)
-            )
-            form = covariant_form(objective, distribution, root, exact, slope)
-        probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes
-        found = STATISTICS[self.statistic](form, probes, generator)
+        found = self._found(objective, distribution, root, slope, generator)
         details = {
             "estimator": self.estimator,
             "likelihood": distribution.family.name,
@@ -89,28 +90,58 @@ class FisherSharpness:
             "hessian": "covariant" if self._covariant else "plain",
             "rank": root.rank,
             "effective_rank": root.effective_rank,
-            "rank_gap": root.gap,
+            "rank_gap": stated_gap(root),
             "gradient_norm": float(torch.linalg.vector_norm(slope)),
             **found.details,
         }
-        return Value(found.value, found.standard_error, details, self._notes(distribution, root, form, probes))
+        plain = () if self._covariant else (PLAIN,)
+        notes = (*distribution.notes, *found.notes, *plain, *self._doubts(details))
+        return Value(found.value, found.standard_error, details, notes)
+
+    def _found(
+        self, objective: Objective, distribution: Predictive, root: Root, slope: Tensor, generator: torch.Generator
+    ) -> Value:
+        exact = root if isinstance(root, FisherRange) and self.estimator == "exact" else None
+        if self._covariant and exact is not None and exact.fills_outputs and not distribution.notes:
+            return self._of(output_eigenvalues(objective, distribution), {"rank_gap": None})
+        form = HessianForm(objective, distribution, root)
+        if self._covariant:
+            exact = exact or fisher_range(
+                objective, distribution, estimators.exact, generator, tolerance=self.tolerance
+            )
+            form = covariant_form(objective, distribution, root, exact, slope)
+        probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes
+        if probes is None:
+            found = self._of(torch.linalg.eigvalsh(form.matrix()), {})
+        else:
+            value, error = STATISTICS[self.statistic](form, probes, generator)
+            found = Value(value, error, {"probes": probes} if self.statistic == "trace" else {})
+        details = {**found.details, "rounding": form.rounding}
+        return Value(found.value, found.standard_error, details, form.kernels.notes)
+
+    def _of(self, eigenvalues: Tensor, details: dict[str, Any]) -> Value:
+        others = of_eigenvalues(eigenvalues)
+        value = others.pop(self.statistic)
+        return Value(value, None, {"rank": eigenvalues.numel(), **details, **others})
 
     @property
     def _covariant(self) -> bool:
         return self.estimator == "exact" if self.covariant is None else self.covariant
 
-    def _notes(self, distribution: Predictive, root: Root, form: HessianForm, probes: int | None) -> tuple[str, ...]:
-        notes = [*distribution.notes, *form.kernels.notes]
-        if root.gap < CLEAR_GAP:
+    def _doubts(self, details: dict[str, Any]) -> list[str]:
+        notes = []
+        gap = details["rank_gap"]
+        if gap is not None and gap < CLEAR_GAP:
             notes.append(
-                f"the rank {root.rank} is a matter of the threshold: the next singular value is smaller by a factor of "
-                f"{root.gap:.2g} only"
+                f"the rank {details['rank']} is a matter of the threshold: the next singular value is smaller by a "
+                f"factor of {gap:.2g} only"
             )
-        if not self._covariant:
-            notes.append("the Hessian is the plain one: not a tensor where the gradient does not vanish")
-        if probes is not None and self.probes is None:
-            notes.append(f"the rank is {root.rank}: estimated with {probes} random vectors or Lanczos iterations")
-        return tuple(notes)
+        notes.extend(rounding_notes(details.get("rounding", 0.0)))
+        if self.probes is None and details["rank"] > EXACT_RANK and "lambda_min" not in details:
+            notes.append(
+                f"the rank is {details['rank']}: estimated, with {PROBES} random vectors or Lanczos iterations"
+            )
+        return notes
 
 
 def fisher_sharpness(
@@ -133,7 +164,8 @@ def fisher_sharpness(
 
     loss: (output, target) -> mean over the samples, a scalar. data: one batch or an iterable of batches. keep: picks
     parameters by name. blocks: a bound symmetry, along which the change of the value is measured too.
-    Costs one backward pass for every number of the output and, at rank r, r Hessian products (2r units).
+    Costs one backward pass for every number of the output, and (10/3) r units for r = rank F Hessian products; these
+    fall away where the functions fill the outputs' space.
     Raises OptionError for options out of range and a loss that is no known likelihood, SharpnessError for a loss of
     which no sharpness can be measured or a Fisher factor too large to hold.
     """

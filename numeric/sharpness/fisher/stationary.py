@@ -13,8 +13,10 @@ from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.fisher import estimators
 from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
 from numeric.sharpness.fisher.gradient_noise import noise_form
-from numeric.sharpness.fisher.hessian_form import HessianForm, gradient
+from numeric.sharpness.fisher.hessian_form import HessianForm
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.predictive import Predictive, predictive
+from numeric.sharpness.fisher.root import stated_gap
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
@@ -68,7 +70,7 @@ def stationary_state(
     distribution = predictive(objective, likelihood)
     span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=tolerance)
     orthonormal = replace(span, singular=torch.ones_like(span.singular))
-    hessian = HessianForm(objective, orthonormal).matrix()
+    hessian = HessianForm(objective, distribution, orthonormal).matrix()
     noise, total = noise_form(objective, distribution, orthonormal, generator)
     covariance = stationary_covariance(hessian, noise, eta, batch_size)
     return Stationary(span, distribution, hessian, noise, total, covariance)
@@ -107,7 +109,7 @@ class StationaryLoss:
         details = {
             "eta_over_B": self.eta / self.batch_size,
             "rank": state.span.rank,
-            "rank_gap": state.span.gap,
+            "rank_gap": stated_gap(state.span),
             "covariance_trace": float(state.covariance.trace()),
             "noise_trace": state.noise_trace,
             "eta_lambda_max": self.eta * float(torch.linalg.eigvalsh(state.hessian)[-1]),

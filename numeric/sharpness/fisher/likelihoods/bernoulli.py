@@ -32,9 +32,19 @@ class Bernoulli:
         return torch.sigmoid(natural)
 
     def root(self, natural: Tensor) -> Tensor:
-        # σ(f)σ(−f) and not p(1 − p): a confident coin keeps its digits.
-        return (torch.sigmoid(natural) * torch.sigmoid(-natural)).sqrt().unsqueeze(-1)
+        return _variance(natural).sqrt().unsqueeze(-1)
+
+    def raised(self, natural: Tensor, residual: Tensor) -> Tensor:
+        return residual / _variance(natural)
+
+    def whitened(self, natural: Tensor, form: Tensor) -> Tensor:
+        return form / _variance(natural).unsqueeze(-1)
 
     def sample_score(self, natural: Tensor, generator: torch.Generator) -> Tensor:
         drawn = torch.rand(natural.shape, generator=generator, device=generator.device, dtype=natural.dtype)
         return (drawn.to(natural.device) < torch.sigmoid(natural)).to(natural.dtype) - torch.sigmoid(natural)
+
+
+def _variance(natural: Tensor) -> Tensor:
+    """σ(f)σ(−f) and not p(1 − p): a confident coin keeps its digits."""
+    return (torch.sigmoid(natural) * torch.sigmoid(-natural)).clamp_min(torch.finfo(natural.dtype).tiny)

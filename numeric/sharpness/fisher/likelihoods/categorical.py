@@ -35,17 +35,19 @@ class Categorical:
         return natural.softmax(-1)
 
     def root(self, natural: Tensor) -> Tensor:
-        """√π_i times an orthonormal basis of the complement of √π: c − 1 columns, derived here.
-
-        S = diag(q)(I − qqᵀ)diag(q) with q = √π, and the last c − 1 columns of the Householder reflector that carries
-        the first unit vector to −q span the complement of q. q ≥ 0, so that nothing cancels.
-        """
+        """diag(q) Q, Q an orthonormal basis of the complement of q = √π: S = diag(q)(I − qqᵀ)diag(q)."""
         root = natural.softmax(-1).sqrt()
-        first, rest = root[..., :1], root[..., 1:]
-        top = -rest.unsqueeze(-2)
-        outer = rest.unsqueeze(-1) * rest.unsqueeze(-2)
-        bottom = torch.diag_embed(torch.ones_like(rest)) - outer / (1 + first).unsqueeze(-1)
-        return root.unsqueeze(-1) * torch.cat([top, bottom], -2)
+        return root.unsqueeze(-1) * _complement(root)
+
+    def raised(self, natural: Tensor, residual: Tensor) -> Tensor:
+        # S(r/π) = r − π Σr, and residuals sum to zero.
+        return residual / natural.softmax(-1).clamp_min(torch.finfo(natural.dtype).tiny)
+
+    def whitened(self, natural: Tensor, form: Tensor) -> Tensor:
+        # diag(q) QQᵀ diag(q)⁻¹ leaves a form alone whose rows sum to zero, since Q Qᵀ = I − q (diag(q) 1)ᵀ.
+        root = natural.softmax(-1).sqrt().clamp_min(torch.finfo(natural.dtype).tiny ** 0.5)
+        basis = _complement(root)
+        return basis.mT @ (form / root.unsqueeze(-1) / root.unsqueeze(-2)) @ basis
 
     def sample_score(self, natural: Tensor, generator: torch.Generator) -> Tensor:
         probabilities = natural.softmax(-1)
@@ -53,3 +55,14 @@ class Categorical:
         flat = probabilities.reshape(-1, classes).to(generator.device)
         drawn = torch.multinomial(flat, 1, generator=generator).to(natural.device).reshape(probabilities.shape[:-1])
         return torch.nn.functional.one_hot(drawn, classes).to(natural.dtype) - probabilities
+
+
+def _complement(unit: Tensor) -> Tensor:
+    """(..., c, c − 1): an orthonormal basis of the complement of unit vectors q ≥ 0, derived here.
+
+    The last columns of the Householder reflector that carries the first unit vector to −q; nothing cancels as q ≥ 0.
+    """
+    first, rest = unit[..., :1], unit[..., 1:]
+    outer = rest.unsqueeze(-1) * rest.unsqueeze(-2)
+    bottom = torch.diag_embed(torch.ones_like(rest)) - outer / (1 + first).unsqueeze(-1)
+    return torch.cat([-rest.unsqueeze(-2), bottom], -2)

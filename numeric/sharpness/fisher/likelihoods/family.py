@@ -34,6 +34,14 @@ class Family(Protocol):
         """R (n, p, c, r) of full column rank with R Rᵀ = S: the exact expectation over y."""
         ...
 
+    def raised(self, natural: Tensor, residual: Tensor) -> Tensor:
+        """c with S c = residual, both (n, p, c); the residual is one of this family's, in the range of S."""
+        ...
+
+    def whitened(self, natural: Tensor, form: Tensor) -> Tensor:
+        """M (n, p, r, r) with form = R M Rᵀ, for symmetric forms (n, p, c, c) that vanish on the kernel of S."""
+        ...
+
     def sample_score(self, natural: Tensor, generator: torch.Generator) -> Tensor:
         """∇_f log p(y|f) = y − E y at a y drawn from p, (n, p, c)."""
         ...

@@ -28,6 +28,12 @@ class Gaussian:
     def root(self, natural: Tensor) -> Tensor:
         return torch.ones_like(natural).unsqueeze(-1)
 
+    def raised(self, natural: Tensor, residual: Tensor) -> Tensor:
+        return residual
+
+    def whitened(self, natural: Tensor, form: Tensor) -> Tensor:
+        return form
+
     def sample_score(self, natural: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(natural.shape, generator=generator, device=generator.device, dtype=natural.dtype)
         return noise.to(natural.device)
