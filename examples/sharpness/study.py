@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -57,7 +59,7 @@ def main(study: Callable[[Options], Findings], name: str) -> None:
 
 def carry_out(study: Callable[[Options], Findings], name: str, options: Options) -> dict[str, Any]:
     """Run, print, and write figures and report.json below the folder; returns the record of the report."""
-    begin = time.perf_counter()
+    begin, spent = time.perf_counter(), _processor_seconds()
     options = replace(options, folder=options.folder / (f"{name}_quick" if options.quick else name))
     findings = study(options)
     figures = [
@@ -78,6 +80,7 @@ def carry_out(study: Callable[[Options], Findings], name: str, options: Options)
         "measured": dict(findings.measured),
         "figures": figures,
         "seconds": time.perf_counter() - begin,
+        "processor_seconds": _processor_seconds() - spent,
         "environment": provenance(),
     }
     # json knows NaN (a single study has no spread) in Python's own dialect only: null is what others read.
@@ -101,8 +104,15 @@ def cached(path: Path, setting: Any, compute: Callable[[], dict[str, Tensor]]) -
     return tensors
 
 
+def _processor_seconds() -> float:
+    """Of this process and those it has waited for: what a busy machine cannot stretch much."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def _show(findings: Findings, record: Mapping[str, Any]) -> None:
-    console = Console(highlight=False)
+    # A pipe has no width of its own, and 80 columns break the table.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(f"\n[bold]{findings.title}[/bold]\n{findings.setting}")
     targets = list(findings.correlations)
     table = Table("measure", *(f"τ with {target}" for target in targets), box=None, pad_edge=False)
@@ -112,4 +122,5 @@ def _show(findings: Findings, record: Mapping[str, Any]) -> None:
     console.print(table)
     for note in findings.notes:
         console.print(f"  {note}", markup=False)
-    console.print(f"{record['seconds']:.0f} s; report and figures in {Path(record['figures'][0]).parents[1]}")
+    spent = f"{record['seconds']:.0f} s ({record['processor_seconds']:.0f} s of processors)"
+    console.print(f"{spent}; report and figures in {Path(record['figures'][0]).parents[1]}")

@@ -31,6 +31,8 @@ from numeric.datasets import digits
 from numeric.sharpness import Measure, Objective, Value
 from numeric.sharpness.blocks import attention_blocks
 from numeric.sharpness.fisher.sharpness import FisherSharpness
+from numeric.sharpness.flatness.relative_flatness import RelativeFlatness
+from numeric.sharpness.gradient_noise.batch_sharpness import BatchSharpness
 from numeric.sharpness.hessian.eigenvalues import TopEigenvalues
 from numeric.sharpness.hessian.trace import HessianTrace
 from numeric.sharpness.measure import Move
@@ -55,7 +57,7 @@ class Sizes:
     moved: int = 2
 
 
-QUICK = Sizes(members=5, train=64, epochs=2, sample=16, batch=8, moved=1)
+QUICK = Sizes(members=5, train=64, epochs=2, sample=32, batch=16, moved=1)
 
 
 def study(options: Options) -> Findings:
@@ -159,6 +161,8 @@ def _measures(model: nn.Module, steps: int) -> Mapping[str, Measure]:
         "λ_max of the Hessian": TopEigenvalues(),
         "trace of the Hessian": HessianTrace(probes=max(steps, 6)),
         "tr(F⁺H)": OnFewer(FisherSharpness(probes=steps), FEW),
+        "relative flatness": RelativeFlatness(),
+        "batch sharpness": BatchSharpness(batch_size=16),
         "average, plain": Average(0.01, pairs=5),
         "average, adaptive": Average(0.1, adaptive="element", pairs=5),
         "worst case, plain": WorstCase(0.2, steps=steps),
