@@ -37,8 +37,12 @@ def draw_scatter(data: Mapping[str, Any]) -> Figure:
             here = groups == group
             style: Any = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
             axes.plot(x[here], y[here], linestyle="none", markersize=3.5, alpha=0.8, label=str(group), **style)
-        _scale(axes.xaxis, x, scale in ("x", "both"))
-        _scale(axes.yaxis, y, scale in ("y", "both"))
+        if scale in ("x", "both"):
+            axes.set_xscale("log")
+        if scale in ("y", "both"):
+            axes.set_yscale("log")
+        _few_ticks(axes.xaxis, x, scale in ("x", "both"))
+        _few_ticks(axes.yaxis, y, scale in ("y", "both"))
         axes.set_xlabel(name, fontsize=7.5)
         axes.set_title(panel.get("label", ""), fontsize=8)
     for axes in grid.flat[len(panels) :]:
@@ -50,13 +54,12 @@ def draw_scatter(data: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _scale(axis: Axis, values: np.ndarray, logarithmic: bool) -> None:
+def _few_ticks(axis: Axis, values: np.ndarray, logarithmic: bool) -> None:
     """Few ticks with short labels, as the panels are narrow."""
     if not logarithmic:
         axis.set_major_locator(ticker.MaxNLocator(3))
         axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
         return
-    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     axis.set_minor_locator(ticker.NullLocator())
     positive = values[np.isfinite(values) & (values > 0)]
     low, high = np.log10(positive.min()), np.log10(positive.max())
