@@ -34,7 +34,7 @@ class RankCorrelation:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        return f"{self.tau:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+        return f"{self.tau:+.2f} [{self.low:+.2f}, {self.high:+.2f}]".replace("-", "−")
 
 
 def kendall(x: Samples, y: Samples) -> float:

@@ -65,6 +65,8 @@ def _few_ticks(axis: Axis, values: np.ndarray, logarithmic: bool) -> None:
     low, high = np.log10(positive.min()), np.log10(positive.max())
     steps = [1, 2, 5] if high - low < 1.5 else [1]
     ticks = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in steps]
-    inside = [tick for tick in ticks if low <= math.log10(tick) <= high] or [float(np.median(positive))]
+    inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
+    if len(inside) < 2:  # a narrow range: as on a linear axis
+        inside = [t for t in ticker.MaxNLocator(2).tick_values(10**low, 10**high) if low <= math.log10(t) <= high]
     axis.set_major_locator(ticker.FixedLocator(inside[:: math.ceil(len(inside) / MOST_TICKS)]))
     axis.set_major_formatter(ticker.StrMethodFormatter("{x:.3g}"))
