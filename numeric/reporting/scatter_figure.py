@@ -62,11 +62,11 @@ def _few_ticks(axis: Axis, values: np.ndarray, logarithmic: bool) -> None:
         return
     axis.set_minor_locator(ticker.NullLocator())
     positive = values[np.isfinite(values) & (values > 0)]
-    low, high = np.log10(positive.min()), np.log10(positive.max())
-    steps = [1, 2, 5] if high - low < 1.5 else [1]
-    ticks = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in steps]
-    inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
+    low, high = float(positive.min()), float(positive.max())
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 3 else (1,)
+    inside = [tick for k in decades for m in steps if low <= (tick := m * 10.0**k) <= high]
     if len(inside) < 2:  # a narrow range: as on a linear axis
-        inside = [t for t in ticker.MaxNLocator(2).tick_values(10**low, 10**high) if low <= math.log10(t) <= high]
+        inside = [tick for tick in ticker.MaxNLocator(2).tick_values(low, high) if low <= tick <= high] or [low]
     axis.set_major_locator(ticker.FixedLocator(inside[:: math.ceil(len(inside) / MOST_TICKS)]))
-    axis.set_major_formatter(ticker.StrMethodFormatter("{x:.3g}"))
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:.4g}"))
