@@ -1,6 +1,6 @@
 """Time of a step of worst-case sharpness against one plain forward+backward pass, and a step in the published manner.
 
-    python benchmarks/bench_ascent.py [--pairs N] [--batch N] [--json]
+    python benchmarks/bench_ascent.py [--pairs N] [--batch N] [--model TEXT] [--json]
 
 A perceptron of 1M parameters and a transformer of two layers, float32, one thread. Each pair times 20 plain gradients,
 one ascent of 20 steps with its bookkeeping and last forward pass, and, for l2, 10 steps in the published manner,
@@ -123,13 +123,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pairs", type=int, default=9, help="timed pairs for each row")
-    parser.add_argument("--batch", type=int, default=128, help="samples of the perceptron's batch")
+    parser.add_argument("--batch", type=int, default=256, help="samples of the perceptron's batch")
+    parser.add_argument("--model", default="", help="only models whose title contains this text")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = [
         measure(*problem, norm, adaptive, options.pairs)
         for problem in problems(options.batch)
+        if options.model in problem[0]
         for norm, adaptive in VARIANTS
     ]
     if options.json:

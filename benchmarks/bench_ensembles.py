@@ -1,13 +1,15 @@
 """Replica-steps per second of 256 replicas in numeric.train against a plain torch.nn loop of one run, four models.
 
-    python benchmarks/bench_ensembles.py [--json] [--threads N] [--pairs N] [--model TEXT] [--memory] [--cpu]
+    python benchmarks/bench_ensembles.py [--json] [--threads N] [--pairs N] [--model TEXT] [--backend native|compiled]
+                                         [--memory] [--cpu]
 
-Each pair times the plain loop and numeric.train, step by step and compiled, one after the other in one process, so
-that a change in the machine's load meets all of them. Reported are medians over pairs of ratios, with the extremes;
-ensembles are timed from their first to their last step. Compiling is timed by itself, once with torch's caches empty;
-the ratio "compile counted" is that of a run of --steps steps which begins by compiling. --memory adds the growth of the
-peak resident memory between 256 and 4096 replicas, in processes of their own. With more load than there are cores,
-timings on the wall say little; --cpu takes the processor time of one thread instead.
+Each pair times the plain loop and numeric.train, step by step and in blocks of steps, one after the other in one
+process, so that a change in the machine's load meets all of them. Reported are medians over pairs of ratios, with the
+extremes; ensembles are timed from their first to their last step. Making the block is timed by itself, once, with
+nothing kept from earlier processes; the ratio "making it counted" is that of a run of --steps steps which begins by
+making the block. --memory adds the growth of the peak resident memory between 256 and 4096 replicas, in processes of
+their own, step by step and in blocks. With more load than there are cores, timings on the wall say little; --cpu takes
+the processor time of one thread instead.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from numeric.training.backend import Backend
 
 REPLICAS, MANY_REPLICAS = 256, 4096
 PLAIN_STEPS, RUN_SECONDS = 1000, 1.0
+MEMORY_STEPS = 40
 Row = dict[str, Any]
 Clock = Callable[[], float]
 
@@ -87,34 +90,39 @@ def ensemble_seconds(
     return (times[1] - times[0]) / (steps - 1), times[0] - begin
 
 
-def measure(problem: Problem, clock: Clock, pairs: int, counted_steps: int) -> Row:
-    """One row: times of a step, ratios, and what compiling costs."""
+def measure(problem: Problem, clock: Clock, pairs: int, backend: Backend, counted_steps: int) -> Row:
+    """One row: times of a step, ratios, and what making the block costs."""
     plain_seconds(problem, clock, 50)
     ensemble_seconds(problem, clock, 16, "eager")
-    trial, _ = ensemble_seconds(problem, clock, 64, "eager")
-    steps = max(64, int(RUN_SECONDS / trial) // 8 * 8)
-    _, first = ensemble_seconds(problem, time.perf_counter, 24, "compiled")
-    plain, eager, compiled = [], [], []
+    _, first = ensemble_seconds(problem, time.perf_counter, 24, backend)
+    plain, eager, blocks = [], [], []
     for _ in range(pairs):
         plain.append(plain_seconds(problem, clock))
-        eager.append(ensemble_seconds(problem, clock, steps, "eager")[0])
-        compiled.append(ensemble_seconds(problem, clock, steps, "compiled")[0])
-    counted = [step + first / counted_steps for step in compiled]
-    saved = statistics.median(eager) - statistics.median(compiled)
+        eager.append(ensemble_seconds(problem, clock, _steps(problem, clock, "eager"), "eager")[0])
+        blocks.append(ensemble_seconds(problem, clock, _steps(problem, clock, backend), backend)[0])
+    counted = [step + first / counted_steps for step in blocks]
+    saved = statistics.median(eager) - statistics.median(blocks)
     return {
         "model": problem.title,
         "target": problem.target,
         "replicas": REPLICAS,
+        "backend": backend,
         "plain_us": 1e6 * statistics.median(plain),
         "eager_us": 1e6 * statistics.median(eager),
-        "compiled_us": 1e6 * statistics.median(compiled),
+        "block_us": 1e6 * statistics.median(blocks),
         "eager": _ratios(plain, eager),
-        "compiled": _ratios(plain, compiled),
-        "compile_counted": _ratios(plain, counted),
+        "block": _ratios(plain, blocks),
+        "making_counted": _ratios(plain, counted),
         "counted_steps": counted_steps,
-        "compile_seconds": first,
-        "compiling_pays_after_steps": round(first / saved) if saved > 0 else None,
+        "making_seconds": first,
+        "pays_after_steps": round(first / saved) if saved > 0 else None,
     }
+
+
+def _steps(problem: Problem, clock: Clock, backend: Backend) -> int:
+    """Whole blocks of steps that take about RUN_SECONDS, first and last step apart."""
+    trial, _ = ensemble_seconds(problem, clock, 66, backend)
+    return max(64, int(RUN_SECONDS / trial) // 32 * 32) + 2
 
 
 def _ratios(plain: list[float], ensemble: list[float]) -> dict[str, float]:
@@ -127,14 +135,15 @@ def memory_per_replica(index: int, backend: str) -> float:
     code = (
         "import sys, resource; sys.path.insert(0, 'benchmarks'); import torch; torch.set_num_threads(1); "
         "from bench_ensembles import ensemble_seconds, problems, time; "
-        "ensemble_seconds(problems()[int(sys.argv[1])], time.perf_counter, 16, sys.argv[2], int(sys.argv[3])); "
+        "index, replicas, steps = map(int, sys.argv[2:]); "
+        "ensemble_seconds(problems()[index], time.perf_counter, steps, sys.argv[1], replicas); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = [
         1024
         * int(
             subprocess.run(
-                [sys.executable, "-c", code, str(index), backend, str(replicas)],
+                [sys.executable, "-c", code, backend, *map(str, (index, replicas, MEMORY_STEPS))],
                 capture_output=True,
                 check=True,
                 text=True,
@@ -147,28 +156,22 @@ def memory_per_replica(index: int, backend: str) -> float:
 
 def table(rows: list[Row]) -> Table:
     """The rows for a reader."""
+    backend = rows[0]["backend"]
     result = Table(title=f"{REPLICAS} replicas against one plain torch.nn loop: ratio of replica-steps per second")
-    headings = (
-        "model",
-        "target",
-        "eager",
-        "compiled",
-        "compile counted",
-        "compile s",
-        "plain µs",
-        "eager µs",
-        "comp. µs",
-    )
+    headings = ("model", "asked", "eager", backend, "making it counted", "made in s", "µs: plain", "eager", backend)
     for heading in headings:
-        result.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=heading == "model")
-    if "bytes_per_replica" in rows[0]:
-        result.add_column("bytes a replica", justify="right")
+        result.add_column(heading, justify="left" if heading == "model" else "right")
+    with_memory = "bytes_per_replica" in rows[0]
+    if with_memory:
+        result.add_column(f"bytes a replica: eager, {backend}", justify="right")
     for row in rows:
-        ratios = [f"{row[key]['median']:.0f} ({row[key]['low']:.0f}–{row[key]['high']:.0f})" for key in headings[2:4]]
-        counted = f"{row['compile_counted']['median']:.0f} ({row['counted_steps']:,} steps)"
-        times = [f"{row[key]:,.0f}" for key in ("plain_us", "eager_us", "compiled_us")]
-        memory = [f"{row['bytes_per_replica']:,.0f}"] if "bytes_per_replica" in row else []
-        seconds = f"{row['compile_seconds']:.1f}"
+        ratios = [
+            f"{row[key]['median']:.0f} ({row[key]['low']:.0f}–{row[key]['high']:.0f})" for key in ("eager", "block")
+        ]
+        counted = f"{row['making_counted']['median']:.0f} ({row['counted_steps']:,} steps)"
+        times = [f"{row[key]:,.0f}" for key in ("plain_us", "eager_us", "block_us")]
+        memory = [", ".join(f"{each:,.0f}" for each in row["bytes_per_replica"].values())] if with_memory else []
+        seconds = f"{row['making_seconds']:.1f}"
         result.add_row(row["model"], f"{row['target']:g}", *ratios, counted, seconds, *times, *memory)
     return result
 
@@ -180,7 +183,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None, help="torch threads (default: torch's own choice)")
     parser.add_argument("--pairs", type=int, default=5, help="timed pairs for each model")
     parser.add_argument("--model", default="", help="only models whose title contains this text")
-    parser.add_argument("--steps", type=int, default=400_000, help="length of the run in which compiling is counted")
+    parser.add_argument("--backend", choices=("native", "compiled"), default="native", help="how blocks are made")
+    parser.add_argument("--steps", type=int, default=400_000, help="length of the run in which making it is counted")
     parser.add_argument("--memory", action="store_true", help="measure the memory for each replica too")
     parser.add_argument(
         "--cpu", action="store_true", help="processor time of one thread, for a machine that is not idle"
@@ -194,9 +198,11 @@ def main() -> None:
     chosen = [(index, each) for index, each in enumerate(problems()) if options.model in each.title]
     rows = []
     for index, problem in chosen:
-        row = measure(problem, clock, options.pairs, options.steps)
+        row = measure(problem, clock, options.pairs, options.backend, options.steps)
         if options.memory:
-            row["bytes_per_replica"] = memory_per_replica(index, "eager")
+            row["bytes_per_replica"] = {
+                backend: memory_per_replica(index, backend) for backend in ("eager", options.backend)
+            }
         rows.append(row)
     if options.json:
         about = {
@@ -209,7 +215,7 @@ def main() -> None:
         }
         print(json.dumps({"about": about, "rows": rows}, indent=2))
     else:
-        console = Console()
+        console = Console(width=max(150, Console().width))
         console.print(table(rows))
         console.print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {torch.get_num_threads()} threads")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numeric import errors, losses
+from numeric import errors, losses, sharpness
 from numeric.comparison.check import check
 from numeric.training import SGD, GradientDescent, Langevin, Optimizer, Runs, Step, observables, train
 
@@ -17,5 +17,6 @@ __all__ = [
     "errors",
     "losses",
     "observables",
+    "sharpness",
     "train",
 ]

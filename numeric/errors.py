@@ -36,6 +36,10 @@ class SharpnessError(NumericError):
     """A loss, model or binding of which no sharpness can be measured: not finite, not a mean, not invariant."""
 
 
+class NoCompilerError(OptionError):
+    """Native steps need a C++ compiler, and there is none."""
+
+
 class DivergedError(NumericError):
     """A loss stopped being finite. `runs` holds everything that was recorded before that step."""
 

@@ -42,7 +42,11 @@ def declarations() -> Any:
 
 
 READY = {declared.name: declared for declared in declarations().DECLARATIONS}
-CASES = [(name, metric) for name in (*READY, "shallow_relu", "deep_relu", "lora") for metric in ("mixed", "invariant")]
+CASES = [
+    (name, metric)
+    for name in (*READY, "shallow_relu", "deep_relu", "lora", "squared_difference")
+    for metric in ("mixed", "invariant")
+]
 
 
 def declared(name: str) -> st.Parametrization:

@@ -38,6 +38,7 @@ def bound(name: str) -> st.Parametrization:
         "monomial": {"d": 3, "h": 2, "k": 1},
         "depth_product": {"d": 2},
         "squared_difference": {"d": 2},
+        "attention": {"n": 3, "d": 3, "h": 2},
         "multihead_attention": {"n": 3, "d": 4, "heads": 2, "h": 2},
         "deep_linear": {"d": 3, "h1": 2, "h2": 2, "k": 3},
         "linear_attention": {"n": 3, "d": 3, "h": 2},
@@ -202,7 +203,17 @@ def test_equilibrium_with_weight_decay_balances_noise_against_it(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product", "squared_difference"]
+    "name",
+    [
+        "low_rank",
+        "shallow_relu",
+        "softmax_attention",
+        "depth_product",
+        "squared_difference",
+        "attention",
+        "deep_linear",
+        "multihead_attention",
+    ],
 )
 def test_velocity_along_the_orbit_is_the_drift_of_label_noise(name: str) -> None:
     """−¼ of the gradient of E‖∇φ‖², projected on the kernel of the Jacobian: no group in it (Li et al. 2110.06914)."""
@@ -218,23 +229,35 @@ def test_velocity_along_the_orbit_is_the_drift_of_label_noise(name: str) -> None
     torch.testing.assert_close(moved.sum(-2), expected_vector, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product"])
-def test_rates_are_the_linearised_velocity(name: str) -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.4])
+@pytest.mark.parametrize("name", ["low_rank", "shallow_relu", "softmax_attention", "depth_product", "deep_linear"])
+def test_rates_are_the_linearised_velocity(name: str, decay: float) -> None:
     made = case(name)
-    functions = made.functions
-    eq = functions.noise_equilibrium(made.point, made.gradients(made.point))
+    functions, eta = made.functions, 0.5
+    eq = functions.noise_equilibrium(made.point, made.gradients(made.point), eta, decay)
     signs = functions.noise_equilibrium_signs(eq)
-    count, step = int((signs < 0).sum()), 1e-5
+    kept, step = (signs <= 0).nonzero().squeeze(-1), 1e-5
     columns = []
-    for place in range(count):
-        t = torch.zeros_like(functions.noise_equilibrium_velocity(eq, made.gradients(eq), 1.0, 0.0))
+    for place in kept.tolist():
+        t = torch.zeros_like(functions.noise_equilibrium_velocity(eq, made.gradients(eq), eta, decay))
         t[..., place] = step
         ends = (functions.noise_equilibrium_move(eq, sign * t) for sign in (1, -1))
-        up, down = (functions.noise_equilibrium_velocity(at, made.gradients(at), 1.0, 0.0) for at in ends)
-        columns.append(-(up - down)[..., :count] / (2 * step))
+        up, down = (functions.noise_equilibrium_velocity(at, made.gradients(at), eta, decay) for at in ends)
+        columns.append(-(up - down)[..., kept] / (2 * step))
     expected = torch.linalg.eigvals(torch.stack(columns, -1)).real.sort(-1).values
-    found = functions.noise_equilibrium_rates(eq, made.gradients(eq), 1.0, 0.0)
+    found = functions.noise_equilibrium_rates(eq, made.gradients(eq), eta, decay)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_shifts_that_biases_make_up_for_centre_what_the_next_layer_reads() -> None:
+    """Without activations the noise weighs all samples alike: W1 x + b1 and W2 (W1 x + b1) + b2 have mean zero."""
+    made = case("deep_linear")
+    eq = made.functions.noise_equilibrium(made.point, made.gradients(made.point))
+    first = eq["W1"] @ made.inputs["x"].mean(0) + eq["b1"]
+    torch.testing.assert_close(first, torch.zeros_like(first), rtol=0, atol=1e-9)
+    torch.testing.assert_close(eq["W2"] @ first + eq["b2"], torch.zeros_like(eq["b2"]), rtol=0, atol=1e-9)
+    value = [made.module.predictor(at, made.inputs["x"][0]) for at in (made.point, eq)]
+    torch.testing.assert_close(*value)
 
 
 def test_rates_of_isotropic_noise_in_a_product() -> None:

@@ -91,15 +91,16 @@ def test_random_products_estimate_without_bias() -> None:
     model, (x, y) = Tokens().double(), classes(8)
     exact = oracle(model, x, y, "each")
     objective = Objective.of(model, CROSS_ENTROPY, (x, y))
-    found = [evaluate(RelativeFlatness("each", probes=8), objective, seed=seed) for seed in range(40)]
+    found = [evaluate(RelativeFlatness("each", probes=15), objective, seed=seed) for seed in range(60)]
     assert {each.details["method"] for each in found} == {"probes"}
     values = torch.tensor([each.value for each in found], dtype=torch.float64)
-    error = float(values.std()) / 40**0.5
+    error = float(values.std()) / 60**0.5
+    assert error < 0.15 * abs(exact)
     assert abs(float(values.mean()) - exact) < 4 * error
     claimed = torch.tensor([each.standard_error for each in found], dtype=torch.float64)
-    # 40 seeds know a standard deviation to 11 %.
+    # 60 seeds know a standard deviation to 9 %.
     assert float(claimed.square().mean().sqrt()) == pytest.approx(float(values.std()), rel=0.4)
-    assert "8 random" in found[0].notes[0]
+    assert "15 random" in found[0].notes[0]
 
 
 def test_batches_give_the_mean_and_its_error() -> None:

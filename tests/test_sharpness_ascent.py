@@ -134,6 +134,13 @@ def test_what_is_zero_does_not_move(generator: torch.Generator) -> None:
         assert float(one.length(draw)) == pytest.approx(0.5)
 
 
+def test_a_plain_has_no_steepest_direction() -> None:
+    objective = objective_of(lambda v: 0 * v.sum(dim=-1) + 3, torch.zeros(4))
+    for one in (WeightedBall(objective.parameters, 1e3), WeightedBall(objective.parameters, 1e3, "linf")):
+        assert climb(objective, one, 5) == 3
+        assert climb(objective, Plainly(one), 5) == 3
+
+
 def test_checkpoints_are_those_of_croce_and_hein() -> None:
     assert sorted(AutoPGD(100).checkpoints()) == [22, 41, 57, 70, 80, 87, 93, 99]
     assert sorted(AutoPGD(20).checkpoints()) == [5, 9, 12, 14, 16, 18, 19]

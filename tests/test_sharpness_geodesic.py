@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 import symtheory as st
 from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness import Objective
-from numeric.sharpness.blocks import Blocks, View, attention_blocks, bind_module, lora_blocks, pair_blocks
+from numeric.sharpness.blocks import Absent, Blocks, View, attention_blocks, bind_module, lora_blocks, pair_blocks
 from numeric.sharpness.blocks.ready import ready_functions
 from numeric.sharpness.parameters import Point, flatten, trainable, unflatten
 from numeric.sharpness.perturbation.average import average
@@ -270,6 +271,31 @@ def test_float32_at_an_ill_conditioned_point_agrees_with_float64() -> None:
         assert found[1] == pytest.approx(found[0], rel=1e-3)
 
 
+def test_biases_that_a_model_lacks_are_neither_moved_nor_counted() -> None:
+    model, data = prepared(Encoder(bias=False)), sequences()
+    blocks = attention_blocks(model)
+    ball = GeodesicBall.of(trainable(model), blocks, 0.1, rest="fixed")
+    draw = ball.sample(torch.Generator().manual_seed(0))
+    for name in ("bq", "bk", "bv", "bo"):
+        assert not draw[f"0:{name}"].any()
+        assert not ball.steepest({key: torch.ones_like(leaf) * (key[2] == "W") for key, leaf in draw.items()})[
+            f"0:{name}"
+        ].any()
+    for kind in ("worst_case", "average"):
+        found = geodesic(model, LOSS, data, blocks, rho=0.1, steps=3, pairs=2, kind=kind)  # type: ignore[arg-type]
+        assert found.change_along_orbit is not None
+        assert found.change_along_orbit < NO_CHANGE
+
+
+def test_a_symmetry_that_needs_a_bias_the_model_lacks_is_refused() -> None:
+    model = prepared(Encoder())
+    (block,) = attention_blocks(model).blocks
+    copies = {name: {**views, "bo": Absent((8,))} for name, views in block.copies.items()}
+    without = Blocks((dataclasses.replace(block, copies=copies),))
+    with pytest.raises(SharpnessError, match="has no 'bo', which a symmetry of 'attention_heads' needs"):
+        GeodesicBall.of(trainable(model), without, 0.1)
+
+
 def test_options_out_of_range() -> None:
     model, data = prepared(Encoder()), sequences()
     blocks = attention_blocks(model)
@@ -278,6 +304,8 @@ def test_options_out_of_range() -> None:
         GeodesicBall.of(point, blocks, 0.1, order="exact")
     with pytest.raises(OptionError, match="rho=0"):
         GeodesicBall.of(point, blocks, 0.0)
+    with pytest.raises(OptionError, match="nothing to perturb"):
+        GeodesicBall.of(point, Blocks(()), 0.1, rest="fixed")
     with pytest.raises(OptionError, match="rest='none'"):
         GeodesicBall.of(point, blocks, 0.1, rest="none")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="gauge='own'"):

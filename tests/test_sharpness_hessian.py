@@ -326,6 +326,10 @@ def test_options_out_of_range() -> None:
     data = samples()
     with pytest.raises(OptionError, match="tolerance"):
         lambda_max(network(), cross_entropy, data, tolerance=0.0)
+    with pytest.raises(OptionError, match="choose 'residual'"):
+        lambda_max(network(), cross_entropy, data, stop="either")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"lacks '0\.weight'"):
+        lambda_max(network(), cross_entropy, data, start={})
     with pytest.raises(OptionError, match="k=1000"):
         top_eigenvalues(network(), cross_entropy, data, k=1000)
     with pytest.raises(OptionError, match="probes=2"):

@@ -103,23 +103,30 @@ def test_without_a_compiler_auto_goes_on_and_compiled_says_why(monkeypatch: pyte
     def refuse(*arguments: Any) -> Any:
         raise OptionError("the steps cannot be compiled (no compiler)")
 
+    monkeypatch.setattr(backends, "native_block", refuse)
     monkeypatch.setattr(backends, "compiled_block", refuse)
+    monkeypatch.setattr(backends, "NATIVE_REPLICA_STEPS", 1)
     monkeypatch.setattr(backends, "REPLICA_STEPS", 1)
     runs = trained("auto")
     assert "backend" not in runs.config
     assert_alike(trained("eager"), runs)
     with pytest.raises(OptionError, match="no compiler"):
         trained("compiled")
-    with pytest.raises(OptionError, match="backend = 'fast' is unknown: 'auto', 'eager', 'compiled'"):
+    with pytest.raises(OptionError, match="backend = 'fast' is unknown: 'auto', 'eager', 'native', 'compiled'"):
         trained("fast")
 
 
 def test_auto_compiles_where_enough_replica_steps_lie_in_whole_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
+    def refuse(*arguments: Any) -> Any:
+        raise OptionError("an operation has no native form")
+
     def note(program: Any, state: Any, length: int) -> None:
         asked.append(length)
 
+    monkeypatch.setattr(backends, "native_block", refuse)
+    monkeypatch.setattr(backends, "NATIVE_REPLICA_STEPS", 1)
     monkeypatch.setattr(backends, "compiled_block", note)
     trained("auto")
     monkeypatch.setattr(backends, "REPLICA_STEPS", 3 * 72)

@@ -16,6 +16,9 @@ from numeric.training.model import as_model
 SAMPLES, REPLICAS = 64, 4
 """Inputs over which the second moment of the gradient is taken, and replicas for which the equilibrium is sought."""
 
+MOVING = 1e-6
+"""Rates below this part of the fastest belong to shifts that nothing moves."""
+
 
 def noise_equilibrium(
     P: st.Parametrization, runs: numeric.Runs, data: Mapping[str, Tensor], *, lr: float, sigma: float, batch: int
@@ -30,7 +33,8 @@ def noise_equilibrium(
         gradients = label_noise_gradients(model, point, inputs, sigma, batch)
         end = functions.noise_equilibrium(point, gradients)
         there = label_noise_gradients(model, end, inputs, sigma, batch)
-        slowest = float(functions.noise_equilibrium_rates(end, there, lr, 0.0).min())
+        rates = functions.noise_equilibrium_rates(end, there, lr, 0.0)
+        moving = rates[rates > MOVING * rates.max()]
         ends.append(end)
-        steps.append(1 / slowest if slowest > 0 else math.inf)
+        steps.append(1 / float(moving.min()) if len(moving) else math.inf)
     return {name: torch.stack([end[name] for end in ends]) for name in ends[0]}, float(torch.tensor(steps).median())

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -19,6 +19,7 @@ import symtheory as st
 from numeric.comparison import Estimate, replica_mean
 from numeric.files import write_whole
 from numeric.reporting import provenance, write_figure
+from numeric.training.backend import Backend
 
 FITS = 0.25
 """A forecast fits if it misses by at most this part of what the worst forecast misses."""
@@ -43,7 +44,7 @@ class Options:
     shorten: int
     seed: int
     folder: Path
-    backend: Literal["eager", "compiled"] = "eager"
+    backend: Backend = "eager"
 
     def steps(self, published: int) -> int:
         return max(published // self.shorten, 1)
@@ -114,7 +115,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def options_of(parsed: argparse.Namespace) -> Options:
     """Options from the command line."""
-    backend = "eager" if parsed.eager else "compiled"
+    backend: Backend = "eager" if parsed.eager else "auto"
     return Options(parsed.replicas, parsed.shorten, parsed.seed, parsed.output, backend)
 
 

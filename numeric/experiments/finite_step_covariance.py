@@ -24,6 +24,9 @@ from numeric.training import SGD, train
 from numeric.training.model import Model, as_model
 from numeric.training.stream_seed import stream_seed
 
+CURVED = 1e-9
+"""Curvatures below this part of the largest count as zero: noise does not reach those directions."""
+
 HALVINGS = 20
 """Most halvings of the fluctuations, a factor of a million."""
 
@@ -105,12 +108,19 @@ def run(
 
 
 def _reach(loss: TrainingLoss, plan: Plan, seed: int) -> float:
-    """The largest fluctuation: that of the plan, halved until the loss is nearly quadratic where it leads."""
+    """The largest fluctuation: that of the plan, halved until the loss is nearly quadratic where it leads.
+
+    It is that of the flattest direction compared. Label noise in proportion to the Hessian spreads by
+    1/(2 − ηh) in every curved direction, also in those too flat to be compared, which move the loss all the same.
+    """
     start, hessian = flattened(loss.start), loss.hessian()
     curvatures, vectors = torch.linalg.eigh(hessian)
-    curved = vectors[:, curvatures > plan.slowest * curvatures[-1]]
+    curved = curvatures > CURVED * curvatures[-1]
+    steepness = max(steepness for steepness, _ in plan.settings)
+    spread = (1 - steepness / 2 * curvatures[curved] / curvatures[-1]).rsqrt()
     generator = torch.Generator().manual_seed(stream_seed(seed, "reach", 0, 0))
-    directions = torch.randn(64, curved.shape[1], generator=generator, dtype=torch.float64) @ curved.T
+    normal = torch.randn(64, int(curved.sum()), generator=generator, dtype=torch.float64)
+    directions = (normal * spread) @ vectors[:, curved].T
     reach = max(plan.fluctuations) * float(start.square().mean().sqrt())
     for _ in range(HALVINGS):
         linear = reach * directions @ hessian

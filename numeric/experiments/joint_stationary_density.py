@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.experiments import joint_matrix_moments
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import elementwise_model, filled, kernel
 from numeric.losses import linear_regression
@@ -48,7 +49,10 @@ def run(
     progress: bool | None = None,
 ) -> Experiment:
     """One run a step size on data of its own; `data` are not used. The rows of x are as many as coefficients, the
-    batch is all of them, and the label noise is that of one sample times the root of their number."""
+    batch is all of them, and the label noise is that of one sample times the root of their number. A prediction about a
+    product of two matrices goes to the experiment of `joint_matrix_moments`, which has a plan of its own."""
+    if hasattr(functions, "joint_stationary_density_frame_variance"):
+        return joint_matrix_moments.run(module, functions, seed=seed, device=device, progress=progress)
     lengths = torch.tensor(plan.lengths, dtype=torch.float64)
     gram = torch.tensor(plan.correlations, dtype=torch.float64) * lengths * lengths.unsqueeze(-1)
     size = len(lengths)

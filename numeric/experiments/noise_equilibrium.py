@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numeric.comparison.free_directions import free_directions
+from numeric.comparison.drift_beside_orbit import drift_beside_orbit
 from numeric.comparison.label_noise_gradients import label_noise_gradients, predictions, predictor_gradients
+from numeric.comparison.mechanisms.noise_equilibrium_assumptions import progress
+from numeric.comparison.orbit_relaxation import relaxation_path
 from numeric.errors import CheckError
 from numeric.experiments import observables
 from numeric.experiments.experiment import Experiment
@@ -23,8 +25,14 @@ from numeric.training.stream_seed import stream_seed
 
 FEWEST_SAMPLES = 256
 
+BESIDE = 1e-3
+"""Largest part of the drift of label noise across the orbit."""
+
 MOVING = 1e-6
 """Rates below this part of the fastest belong to generators that move nothing."""
+
+GRID, FAR = 24, 3
+"""Points of a predicted path over the slowest relaxation, and how many of those it takes to arrive."""
 
 MOST_STEPS = 250_000
 """Of all runs together: more would not fit into the time that a check may take."""
@@ -36,15 +44,20 @@ class Plan:
 
     lrs: η K, K = E‖J‖⁴/E‖J‖² over samples, at which squared deviations of the predictor grow when η K = 2. temperature:
     ησ² at the largest η over the mean square of the entries that the group moves. displacement: of the start from the
-    equilibrium, in every coordinate of the group. relaxations: length of a run in units of the slowest one. deviation:
+    equilibrium, in every coordinate of the group, halved until E‖∇φ‖² is at most `steepest` of its least value.
+    arrived: part of the way that the predicted path has gone when half of a run is over. close_lrs: instead of lrs
+    where those would take more than `many_steps`. deviation:
     scale of the teachers, see `scaled_start`; teachers: drawn, of which one is used; coordinates: value of a free size
     where there are no inputs; entries: about how many numbers the gradients of all samples may have.
     """
 
     lrs: tuple[float, ...] = (0.24, 0.14, 0.09, 0.06)
+    close_lrs: tuple[float, ...] = (0.24, 0.17, 0.12, 0.085)
+    many_steps: int = 120_000
     temperature: float = 0.2
     displacement: float = 0.5
-    relaxations: float = 5.0
+    steepest: float = 1.6
+    arrived: float = 0.92
     replicas: int = 128
     records: int = 96
     deviation: float = 1.0
@@ -75,17 +88,22 @@ def run(
     problem = synthetic(model, samples=samples, noise=0.0, deviation=plan.deviation, seed=seed)
     known = {**problem.data, **problem.constants}
     centre = _best_teacher(functions, model, known, plan, seed)
-    if free := free_directions(functions, centre.point, label_noise_gradients(model, centre.point, known, 1.0)):
+    start = _displaced(functions, centre, plan, seed)
+    few = {name: known[name][:FEWEST_SAMPLES] if name in model.inputs else known[name] for name in known}
+    if (beside := drift_beside_orbit(functions, model, start, few)) > BESIDE:
         raise CheckError(
-            f"zero loss of {model.name} leaves {free} directions beside the orbit of its rescalings, changes of basis, "
-            "rotations and plain shifts: noise moves the solution along them, and the prediction does not say how"
+            f"noise moves {model.name} along zero loss beside the orbit of its rescalings, changes of basis, rotations "
+            f"and shifts, {beside:.0%} of the drift: the prediction does not say how"
         )
-    start = _displaced(functions, centre.point, plan.displacement, seed)
     known["y"] = problem.data["y"] = predictions(model, centre.point, known)
     top = plan.lrs[0] / _kernel(model, centre.point, known)
     sigma = math.sqrt(plan.temperature * float(functions.noise_equilibrium_vector(start).square().mean()) / top)
-    lrs = [top * lr / plan.lrs[0] for lr in plan.lrs]
-    lengths = [math.ceil(plan.relaxations / (centre.slowest * (lr * sigma) ** 2)) for lr in lrs]
+    unit = _length(functions, model, start, few, plan.arrived, centre.slowest)
+    for choice in (plan.lrs, plan.close_lrs):
+        lrs = [top * lr / plan.lrs[0] for lr in choice]
+        lengths = [math.ceil(unit / (lr * sigma) ** 2) for lr in lrs]
+        if sum(lengths) <= plan.many_steps:
+            break
     if sum(lengths) > MOST_STEPS:
         raise CheckError(f"the equilibrium of {model.name} is reached in {sum(lengths):,} steps: choose smaller sizes")
     runs = [
@@ -112,9 +130,10 @@ def run(
 
 @dataclass(frozen=True)
 class _Centre:
-    """A point in noise equilibrium, and its slowest rate per step for η = σ = 1."""
+    """A point in noise equilibrium, its label noise gradients and its slowest rate per step, for η = σ = 1."""
 
     point: Point
+    gradients: Point
     slowest: float
 
 
@@ -156,12 +175,12 @@ def _best_teacher(functions: Any, model: Model, known: Mapping[str, Tensor], pla
     for _ in range(plan.teachers):
         point = start(generator)
         centre, gradients = _equilibrium(functions, model, point, few)
-        _, gram = functions.noise_equilibrium_grams(centre, gradients)
+        gram = functions.noise_equilibrium_gram(centre)
         spread = _evenness(_rates(functions, centre, gradients)) * _evenness(torch.linalg.eigvalsh(gram))
         spreads.append((spread, point))
     point = max(spreads, key=lambda pair: pair[0])[1]
     centre, gradients = _equilibrium(functions, model, point, known)
-    return _Centre(centre, float(_moving(_rates(functions, centre, gradients)).min()))
+    return _Centre(centre, gradients, float(_moving(_rates(functions, centre, gradients)).min()))
 
 
 def _equilibrium(functions: Any, model: Model, point: Point, known: Mapping[str, Tensor]) -> tuple[Point, Point]:
@@ -183,14 +202,45 @@ def _evenness(values: Tensor) -> float:
     return float(_moving(values).min() / values.max())
 
 
-def _displaced(functions: Any, centre: Point, displacement: float, seed: int) -> Point:
-    """The point moved along its orbit, by the displacement with a random sign in every coordinate of the group."""
+def _displaced(functions: Any, centre: _Centre, plan: Plan, seed: int) -> Point:
+    """The point moved along its orbit, by the displacement with a random sign in every coordinate that noise moves;
+    of shifts in units of the root mean square of the entries that the group moves."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "displacement", 0, 0))
-    coordinates = functions.noise_equilibrium_charges(centre)
-    signs = torch.randint(0, 2, coordinates.shape, generator=generator).to(coordinates.dtype) * 2 - 1
-    all_coordinates = len(functions.noise_equilibrium_signs(centre))
-    still = (0, all_coordinates - coordinates.shape[-1])  # rotations and shifts
-    return functions.noise_equilibrium_move(centre, displacement * torch.nn.functional.pad(signs, still))
+    curvature = functions.noise_equilibrium_curvature(centre.point, centre.gradients, 1.0, 0.0)
+    felt = curvature.diagonal(dim1=-2, dim2=-1) > 0
+    signs = torch.randint(0, 2, felt.shape, generator=generator).to(curvature.dtype) * 2 - 1
+    unit = functions.noise_equilibrium_vector(centre.point).square().mean().sqrt()
+    lengths = torch.where(functions.noise_equilibrium_signs(centre.point) == 0, unit, 1.0)
+    t = plan.displacement * felt * lengths * signs
+    least = _second_moment(functions, centre.gradients)
+    while True:
+        moved = functions.noise_equilibrium_move_gradients(centre.gradients, t.unsqueeze(0))
+        if _second_moment(functions, moved) <= plan.steepest * least:
+            return functions.noise_equilibrium_move(centre.point, t)
+        t = t / 2
+
+
+def _second_moment(functions: Any, gradients: Point) -> float:
+    return float(functions.noise_equilibrium_vector(gradients).square().sum())
+
+
+def _length(
+    functions: Any, model: Model, start: Point, few: Mapping[str, Tensor], arrived: float, slowest: float
+) -> float:
+    """Steps, for η = σ = 1, after half of which the predicted path has gone `arrived` of each of its ways."""
+    gradients = label_noise_gradients(model, start, few, 1.0)
+    end = -math.log(1 - arrived) / slowest
+    times = [end * number / GRID for number in range(1, GRID + 1)]
+    path = relaxation_path(functions, start, gradients, 1.0, 0.0, [*times, FAR * end])
+    longest = 0.0
+    for name in ("charges", "position"):
+        of = getattr(functions, f"noise_equilibrium_{name}", None)
+        if of is not None:
+            *along, target = of(path).flatten(1)
+            gone = progress(torch.stack(along), of(start).flatten(), target)
+            late = [time for time, part in zip(times, gone.tolist(), strict=True) if part < arrived]
+            longest = max(longest, late[-1] if late else times[0])
+    return 2 * longest
 
 
 def _kernel(model: Model, point: Point, known: Mapping[str, Tensor]) -> float:

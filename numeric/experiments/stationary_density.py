@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.experiments import stationary_singular_values
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.start import elementwise_model, filled, kernel
 from numeric.losses import coefficient_error
@@ -45,8 +46,11 @@ def run(
 ) -> Experiment:
     """Three runs on one target, with noise of their own each and the observable "predictor" at the snapshots.
 
-    `data` are not used: the statement is about one coefficient with a scalar target.
+    `data` are not used: the statement is about one coefficient with a scalar target. A prediction about the singular
+    values of a matrix goes to the experiment of `stationary_singular_values`, which has a plan of its own.
     """
+    if hasattr(functions, "stationary_density_norm"):
+        return stationary_singular_values.run(module, functions, seed=seed, device=device, progress=progress)
     model = elementwise_model(module, 1)
     target = torch.full((1, 1), plan.target, dtype=torch.float64)
     start = filled(functions.stationary_density_gauge(target[0, 0]), 1)

@@ -31,14 +31,17 @@ class Measure(Protocol):
 
 Move = Callable[[Point], Point]
 
+# What counts as no change along an orbit: 1 %, the size at which the ranking of models in the literature is read.
+ORBIT_TOLERANCE = 0.01
+ORBIT_ERRORS = 3.0
+
 
 @dataclass(frozen=True)
 class Measurement:
     """A measure's value at a model, with the evidence.
 
     cost: forward+backward passes over the data (dimensionless). change_along_orbit: |v(gθ)/v(θ) − 1| for a symmetry g
-    that leaves the function as it is (dimensionless), None where no blocks are bound. invariant: whether that change
-    stays within `tolerance`, what rounding and the spread of the estimate explain; None where it was not measured.
+    that leaves the function as it is (dimensionless), None where no blocks are bound.
     """
 
     name: str
@@ -46,19 +49,20 @@ class Measurement:
     standard_error: float | None
     cost: float
     change_along_orbit: float | None = None
-    tolerance: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def invariant(self) -> bool | None:
-        if self.change_along_orbit is None or self.tolerance is None:
-            return None
-        return self.change_along_orbit <= self.tolerance
+        """Whether the change along the orbit is at most `ORBIT_TOLERANCE`.
 
-
-# What counts as no change along an orbit: 1 %, the size at which the ranking of models in the literature is read.
-ORBIT_TOLERANCE = 0.01
+        None where it was not measured, and where it is larger but within `ORBIT_ERRORS` standard errors of the value:
+        random probes at another point of the orbit are other probes.
+        """
+        if self.change_along_orbit is None or self.change_along_orbit <= ORBIT_TOLERANCE:
+            return None if self.change_along_orbit is None else True
+        error = (self.standard_error or 0.0) * ORBIT_ERRORS
+        return None if self.change_along_orbit * abs(self.value) <= error else False
 
 
 def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | None = None) -> Measurement:
@@ -73,14 +77,11 @@ def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | 
     counted = Objective(objective.model, objective.loss, objective.data, objective.parameters, Cost())
     found = measure(counted, _generator(seed, counted))
     cost = counted.cost.units(samples)
-    change = tolerance = None
+    change = None
     if move is not None:
         moved = measure(objective.at(move(objective.parameters)), _generator(seed, counted))
         change = abs(moved.value - found.value) / max(abs(found.value), torch.finfo(objective.dtype).tiny)
-        tolerance = ORBIT_TOLERANCE
-    return Measurement(
-        measure.name, found.value, found.standard_error, cost, change, tolerance, found.details, found.notes
-    )
+    return Measurement(measure.name, found.value, found.standard_error, cost, change, found.details, found.notes)
 
 
 def _generator(seed: int, objective: Objective) -> torch.Generator:

@@ -12,20 +12,16 @@ from numeric.training.step import Step
 
 
 def advance(program: Program, state: State, recorder: Recorder, block: Block | None, stop: int) -> Tensor:
-    """Take one step, or a block if a whole one fits, in place; return the losses before each step, (steps taken, R).
+    """Take one step, or a block if one fits, in place; return the losses before each step, (steps taken, R).
 
     A block ends at `stop` or before and holds no step that is due to be recorded; it begins at a multiple of its
-    length, so that the same steps are taken together whatever came before. Call under torch.no_grad().
+    unit, so that the same steps are taken together whatever came before. Call under torch.no_grad().
     """
-    if block is not None and _fits(block.steps, state.step, recorder, stop):
-        return block.take(program, state)
-    return _one_step(program, state, recorder).unsqueeze(0)
-
-
-def _fits(length: int, step: int, recorder: Recorder, stop: int) -> bool:
     due = recorder.next_due()
-    end = step + length
-    return step % length == 0 and end <= stop and (due is None or due >= end)
+    room = (stop if due is None else min(stop, due)) - state.step
+    if block is not None and state.step % block.unit == 0 and room >= block.unit:
+        return block.take(program, state, room)
+    return _one_step(program, state, recorder).unsqueeze(0)
 
 
 def _one_step(program: Program, state: State, recorder: Recorder) -> Tensor:

@@ -1,24 +1,29 @@
-"""How steps are run: one at a time in eager torch, or several in one compiled function."""
+"""How steps are run: one at a time in eager torch, or several in one function."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from numeric.errors import OptionError
+from numeric.errors import NoCompilerError, OptionError
 from numeric.training.block import Block, block_length, compiled_block
 from numeric.training.gradient import is_closed_form
+from numeric.training.native import native_block
 from numeric.training.program import Program
 from numeric.training.state import State
 
-Backend = Literal["auto", "eager", "compiled"]
+Backend = Literal["auto", "eager", "native", "compiled"]
 
-REPLICA_STEPS = 10**8
-"""Replica-steps in whole blocks from which "auto" compiles: a fixed number, so that the same call always runs the same.
+NATIVE_REPLICA_STEPS, REPLICA_STEPS = 10**7, 10**8
+"""Replica-steps from which "auto" takes native and compiled blocks: fixed numbers, so that the same call always runs
+the same.
 
-Compiling takes 5 to 20 s on an idle machine. At 256 replicas a step of a small model takes 50 to 350 µs in eager torch,
-of which compiling saves a tenth to a half: it pays from about 1e5 to 4e5 steps on.
+Fewer than FULL replicas count as FULL, since a step of them takes no less time. On an idle machine a native block takes
+1 to 3 s to make and saves 40 µs or more of each step of FULL replicas; torch.compile takes 5 to 20 s, and saves a tenth
+to a half of them.
 """
+FULL = 256
 
 
 def steps_in_blocks(steps: int, length: int, recorded: Sequence[int]) -> int:
@@ -29,27 +34,42 @@ def steps_in_blocks(steps: int, length: int, recorded: Sequence[int]) -> int:
 
 
 def choose_block(backend: str, program: Program, state: State, recorded: Sequence[int], steps: int) -> Block | None:
-    """The compiled block to run with, or None to run step by step; recorded: the steps to be recorded.
+    """The block to run with, or None to run step by step; recorded: the steps to be recorded.
 
-    "auto" compiles on the CPU if the gradient is in closed form and REPLICA_STEPS or more lie in whole blocks, and goes
-    on in eager torch where compiling fails; "compiled" raises OptionError there. Raises OptionError for another name.
+    "auto" looks for a block on the CPU, for a gradient in closed form, if enough of the steps can lie in blocks: first
+    for a native one, then for one of torch.compile, and goes on in eager torch where there is neither. "native" and
+    "compiled" raise OptionError there. Raises OptionError for another name.
     """
     if backend not in get_args(Backend):
         raise OptionError(f"backend = {backend!r} is unknown: {', '.join(map(repr, get_args(Backend)))}")
-    if backend == "eager" or (backend == "auto" and not _may_pay(program, steps)):
+    if backend == "native":
+        return native_block(program, state)
+    if backend == "compiled":
+        return _compiled(program, state, recorded, steps, least=1)
+    if backend == "eager" or program.device.type != "cpu" or not is_closed_form(program.model, program.loss):
+        return None
+    if (steps - len(recorded)) * max(program.replicas, FULL) < NATIVE_REPLICA_STEPS:
+        return None
+    return _automatic(program, state, recorded, steps)
+
+
+def _automatic(program: Program, state: State, recorded: Sequence[int], steps: int) -> Block | None:
+    try:
+        return native_block(program, state)
+    except NoCompilerError as error:
+        warnings.warn(f"{error}: training goes on in eager torch, which is slower", stacklevel=2)
+        return None
+    except OptionError:
+        pass
+    try:
+        return _compiled(program, state, recorded, steps, least=REPLICA_STEPS)
+    except OptionError:
+        return None
+
+
+def _compiled(program: Program, state: State, recorded: Sequence[int], steps: int, least: int) -> Block | None:
+    if steps * program.replicas < least:
         return None
     length = block_length(program, state)
     inside = steps_in_blocks(steps, length, recorded)
-    if inside == 0 or (backend == "auto" and inside * program.replicas < REPLICA_STEPS):
-        return None
-    try:
-        return compiled_block(program, state, length)
-    except OptionError:
-        if backend == "compiled":
-            raise
-        return None
-
-
-def _may_pay(program: Program, steps: int) -> bool:
-    is_long = steps * program.replicas >= REPLICA_STEPS
-    return is_long and program.device.type == "cpu" and is_closed_form(program.model, program.loss)
+    return compiled_block(program, state, length) if inside and inside * program.replicas >= least else None

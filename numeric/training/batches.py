@@ -24,7 +24,7 @@ class Batches:
     def __init__(self, data: Mapping[str, Tensor], optimizer: Optimizer, *, seed: int, replicas: int) -> None:
         first = next(iter(data.values()))
         self.size = optimizer.batch_size or len(first)
-        self._data, self._replicas = data, replicas
+        self.data, self._replicas = data, replicas
         self._full = {key: leaf.unsqueeze(0).expand(replicas, *leaf.shape) for key, leaf in data.items()}
         self._index = None
         self._steps_per_epoch = 1
@@ -35,9 +35,9 @@ class Batches:
         elif optimizer.batch_size is not None:
             self._steps_per_epoch = _whole_batches(len(first), self.size)
             self._index = permutation_stream("epoch", len(first), seed=seed, replicas=replicas, device=first.device)
-        self._label_noise = optimizer.label_noise
+        self.label_noise = optimizer.label_noise
         self._noise = None
-        if self._label_noise > 0:
+        if self.label_noise > 0:
             target = _floating_target(data)
             shape = (self.size, *target.shape[1:])
             self._noise = normal_stream(
@@ -46,10 +46,16 @@ class Batches:
 
     def at(self, step: int) -> dict[str, Tensor]:
         """The batch of one step. Leaves of a full batch are expanded, not copied: do not write into them."""
-        batch = dict(self._full) if self._index is None else self._gather(self._indices(self._index, step))
-        if self._noise is not None:
-            batch["y"] = torch.add(batch["y"], self._noise.at(step), alpha=self._label_noise)
+        index, noise = self.drawn(step)
+        batch = dict(self._full) if index is None else self._gather(index)
+        if noise is not None:
+            batch["y"] = torch.add(batch["y"], noise, alpha=self.label_noise)
         return batch
+
+    def drawn(self, step: int) -> tuple[Tensor | None, Tensor | None]:
+        """What chance has to say of one step: indices of the samples (R, B), standard normal numbers for "y"."""
+        index = None if self._index is None else self._indices(self._index, step)
+        return index, None if self._noise is None else self._noise.at(step)
 
     def _indices(self, stream: Stream, step: int) -> Tensor:
         """(R, B): all that the stream gives for the step, or the step's part of what it gives for the epoch."""
@@ -60,7 +66,7 @@ class Batches:
         flat = index.reshape(-1)
         return {
             key: leaf.index_select(0, flat).view(self._replicas, self.size, *leaf.shape[1:])
-            for key, leaf in self._data.items()
+            for key, leaf in self.data.items()
         }
 
 

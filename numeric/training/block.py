@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -27,23 +27,43 @@ Steps = Callable[[Point, Point, Sequence[Batch], Tensor, Sequence[Point | None]]
 """(point, velocity, batches, step sizes, noises), of as many steps → losses (steps, R). Moves the point in place."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """`steps` steps of a program in one function. Blocks begin at multiples of `steps`."""
+class Block(Protocol):
+    """Several steps in one function.
 
-    steps: int
+    name: of the backend. unit: blocks begin at multiples of it and have at least as many steps, so that the same steps
+    are taken together wherever a run stops in between.
+    """
+
+    @property
+    def name(self) -> str:
+        """As in `numeric.training.backend.Backend`."""
+
+    @property
+    def unit(self) -> int:
+        """Steps."""
+
+    def take(self, program: Program, state: State, room: int) -> Tensor:
+        """Take steps from `state.step` on, at most `room`, in place; return the losses before each, (steps, R)."""
+
+
+@dataclass(frozen=True)
+class CompiledBlock:
+    """`unit` steps of a program in one function made by torch.compile."""
+
+    name: ClassVar[str] = "compiled"
+    unit: int
     function: Steps
 
-    def take(self, program: Program, state: State) -> Tensor:
-        """Take the steps from `state.step` on, in place; return the losses before each, (steps, R)."""
-        losses = self.function(state.point, state.velocity, *program.block_inputs(state.step, self.steps))
-        state.step += self.steps
+    def take(self, program: Program, state: State, room: int) -> Tensor:
+        """Take `unit` steps, which is at most `room`; return the losses before each, (unit, R)."""
+        losses = self.function(state.point, state.velocity, *program.block_inputs(state.step, self.unit))
+        state.step += self.unit
         return losses
 
 
 def block_length(program: Program, state: State) -> int:
     """How many steps go into one block: LONGEST, or fewer where a step has many operations."""
-    point, velocity = _copies(state)
+    point, velocity = copies(state)
     (batch,), (rate,), (noise,) = program.block_inputs(0, 1)
     with torch.no_grad(), _Counter() as counter:
         program.step(point, velocity, batch, rate, noise)
@@ -58,7 +78,7 @@ THREADS = 1
 takes twenty times as long (benchmarks/bench_ensembles.py on two cores)."""
 
 
-def compiled_block(program: Program, state: State, length: int) -> Block:
+def compiled_block(program: Program, state: State, length: int) -> CompiledBlock:
     """A block through torch.compile, tried once on a copy of the state.
 
     Raises OptionError, with torch's reason, where the steps cannot be compiled, as without a C++ compiler.
@@ -69,12 +89,12 @@ def compiled_block(program: Program, state: State, length: int) -> Block:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about its own parts
-            point, velocity = _copies(state)
+            point, velocity = copies(state)
             function(point, velocity, *program.block_inputs(0, length))
     except (RuntimeError, OSError) as error:
         reason = next(iter(str(error).split("\n")), "") or type(error).__name__
         raise OptionError(f"the steps cannot be compiled ({reason}): set backend to 'auto' or 'eager'") from error
-    return Block(length, function)
+    return CompiledBlock(length, function)
 
 
 def _unrolled(step: InnerStep) -> Steps:
@@ -101,7 +121,8 @@ def _own_code(function: Steps) -> Steps:
     return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
 
 
-def _copies(state: State) -> tuple[Point, Point]:
+def copies(state: State) -> tuple[Point, Point]:
+    """Copies of point and velocity, to try steps on."""
     point, velocity = (
         {name: leaf.clone() for name, leaf in leaves.items()} for leaves in (state.point, state.velocity)
     )

@@ -51,6 +51,14 @@ class Program:
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
+    def drawn(self, step: int) -> list[Tensor]:
+        """Copies of the random numbers of one step, those that there are.
+
+        In this order: indices of samples (R, B), noise of the target (R, B, ...), noise of all parameters (R, D).
+        """
+        numbers = (*self.batches.drawn(step), None if self.noise is None else self.noise.at(step))
+        return [each.clone(memory_format=torch.contiguous_format) for each in numbers if each is not None]
+
     def block_inputs(self, first: int, count: int) -> tuple[list[Batch], Tensor, list[Point | None]]:
         """Batches, step sizes (count,) in float64 and noise of `count` steps from `first` on.
 

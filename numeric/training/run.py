@@ -66,7 +66,7 @@ class Run:
 
     @property
     def _unit(self) -> int:
-        return 1 if self.block is None else self.block.steps
+        return 1 if self.block is None else self.block.unit
 
     def _is_checkpoint(self, checkpoint_every: int) -> bool:
         """At the first stop at or after a multiple of checkpoint_every, and at the end."""

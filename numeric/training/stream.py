@@ -12,7 +12,8 @@ from numeric.training.stream_seed import stream_seed
 
 NUMBERS_PER_BLOCK = 1024
 STEPS_PER_BLOCK = 512
-REPLICAS_PER_TILE = 64
+REPLICAS_PER_TILE = 16
+"""Few enough that a tile has less than the 32768 numbers for which torch calls a second thread."""
 
 Draw = Callable[[Tensor, torch.Generator], object]
 

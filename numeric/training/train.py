@@ -69,9 +69,10 @@ def train(
     checkpoint_every steps (default: a twentieth of the run) and at the end; the same call goes on from it, on the
     CPU to bit-identical results. progress: None shows a bar on a terminal only. on_divergence: "raise", or "keep"
     to go on with the other replicas and mark the diverged ones in Runs.diverged_steps. backend: "eager" takes steps one
-    by one, "compiled" takes up to 8 unrecorded steps at a time in one function made by torch.compile, the same up to
-    rounding (checkpoints are then written at the end of such a block); "auto" compiles long runs, see
-    numeric.training.backend.
+    by one; "native" takes those that are not recorded in a C++ function made from the step, on torch.get_num_threads()
+    threads, whose number changes no bit; "compiled" takes up to 8 of them at a time in one function made by
+    torch.compile (checkpoints are then written at the end of such a block). All are the same up to rounding. "auto"
+    chooses for long runs, see numeric.training.backend.
 
     Raises DataError (NaN, unequal lengths, a missing key), SizeError (unbound sizes, shapes that do not fit),
     OptionError (an option out of range), StoreError (a checkpoint of another configuration, or one that cannot be
@@ -96,7 +97,7 @@ def train(
     program, state = build_program(model, loss, optimizer, tensors, start, seed), start_state(start, optimizer)
     block = choose_block(backend, program, state, record_steps if observables else [], steps)
     if block is not None:
-        chosen["backend"] = "compiled"
+        chosen["backend"] = block.name
     run = Run(
         program=program,
         block=block,

@@ -1,4 +1,4 @@
-"""The command line: ``symtheory list | derive | generate | check | design | report``.
+"""The command line: ``symtheory list | derive | generate | check | design | report | sharpness``.
 
 The composition root: the one module that knows both layers. It imports torch and ``numeric`` only inside the
 commands that train.
@@ -233,6 +233,48 @@ def report(
         _show_verdicts(outcome.verdicts, {})
         typer.echo(f"Report: {outcome.path}")
     _exit_for(outcome.verdicts)
+
+
+@app.command()
+def sharpness(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="State dict (.safetensors, or from torch.save); none: the model as it is.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="module:function or file.py:function that returns the torch module.")] = "",
+    data: Annotated[str, typer.Option(help="The same, for batches (inputs, target).")] = "",
+    loss: Annotated[
+        str, typer.Option(help="cross_entropy, squared_error, binary_cross_entropy, or module:function.")
+    ] = "cross_entropy",
+    measures: Annotated[str, typer.Option(help="Names with commas between, or all.")] = "all",
+    blocks: Annotated[
+        str, typer.Option(help="auto: found by the kind of module; none; or module:function of the model.")
+    ] = "auto",
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    rho: Annotated[
+        float, typer.Option(help="Radius of every ball; dimensionless in adaptive and geodesic ones.")
+    ] = 0.1,
+    lr: Annotated[float | None, typer.Option(help="Step of the training, for measures that ask for it.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Its batch size.")] = None,
+    prior_variance: Annotated[float | None, typer.Option(help="Of the PAC-Bayes prior.")] = None,
+    seed: Seed = DEFAULT_SEED,
+    as_json: Json = False,
+) -> None:
+    """Measure the sharpness of a trained model: values, errors, costs, and whether a symmetry moves them."""
+    from symtheory.cli.sharpness import Asked, measure, show
+
+    for option, value in (("--model", model), ("--data", data)):
+        if not value:
+            raise DeclarationError(f"symtheory sharpness needs {option} module:function")
+    names = () if measures == "all" else tuple(name.strip() for name in measures.split(",") if name.strip())
+    asked = Asked(
+        checkpoint, model, data, loss, blocks, names, device, dtype, seed, rho, lr, batch_size, prior_variance
+    )
+    rows = list(measure(asked))
+    if as_json:
+        _print_json([row.to_json() for row in rows])
+    else:
+        show(rows, _console())
 
 
 def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) -> None:

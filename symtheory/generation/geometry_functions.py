@@ -120,11 +120,15 @@ class GeometryFunctions:
         )
 
     def frame(self) -> str:
-        if not self.geometry.metric.is_diagonal():
-            raise DerivationError("the metric couples parameters: it has no frame along them")
+        z = list(self._vector("z_"))
         coefficients = DictArgument("coefficients", self._symbols("z_"), dict(self.parametrization.parameters))
-        entries = self.geometry.metric.diagonal()
-        lengths = [z / sp.sqrt(entry) for z, entry in zip(self._vector("z_"), entries, strict=True)]
+        if self.geometry.metric.is_diagonal():
+            entries = self.geometry.metric.diagonal()
+            lengths = [value / sp.sqrt(entry) for value, entry in zip(z, entries, strict=True)]
+        elif self._weights is not None and self._weights.metric().is_diagonal():
+            lengths = self._weights.frame(z)
+        else:
+            raise DerivationError("the metric couples parameters: it has no frame along them")
         return self._render(
             "frame",
             (self.point(), coefficients),

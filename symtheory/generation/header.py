@@ -112,10 +112,12 @@ def _group_table(parametrization: Parametrization) -> str:
 
 def _site_table(parametrization: Parametrization) -> str:
     """The constant SITES: where factors act on whole axes, as (axis, exponent)."""
-    entries = []
+    entries: list[str] = []
     for name, sites in group_sites(parametrization).items():
-        inside = ", ".join(f"{_quoted(key)}: {place}" for key, place in sites.items())
-        entries.append(f"{INDENT}{_quoted(name)}: {{{inside}}},")
+        places = [f"{_quoted(key)}: {place}" for key, place in sites.items()]
+        line = f"{INDENT}{_quoted(name)}: {{{', '.join(places)}}},"
+        folded = [f"{INDENT}{_quoted(name)}: {{", *(f"{2 * INDENT}{place}," for place in places), f"{INDENT}}},"]
+        entries += [line] if len(line) <= LINE_LENGTH else folded
     table = ["{", *entries, "}"] if entries else ["{}"]
     return "SITES: dict[str, dict[str, tuple[int, int]]] = " + "\n".join(table)
 

@@ -52,6 +52,12 @@ class WeightForm:
         entries = self.metric().todok().items()
         return sp.Add(*(value.xreplace(here) * left[i] * right[j] for (i, j), value in entries))
 
+    def frame(self, z: Sequence[sp.Expr]) -> list[sp.Expr]:
+        """Along the parameters the tangent of length |z| whose weight components are z_i/√g_ii, for a diagonal g."""
+        here = {symbol: whole(value) for symbol, value in zip(self.p, self.point(), strict=True)}
+        entries = self.metric().diagonal()
+        return self.back([value / sp.sqrt(entry.xreplace(here)) for value, entry in zip(z, entries, strict=True)])
+
     def back(self, components: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Weight components as those along the parameters: whole combinations over one common denominator."""
         inverse = self.coordinates.matrix.inv()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import sympy as sp
 
@@ -12,6 +12,7 @@ from symtheory.graph.node import Node
 from symtheory.graph.operations.leaf import Constant, Parameter
 from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
+from symtheory.predictions.minibatch_second_moments import minibatch_relation, minibatch_source, sampling_factor
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.stationary_second_moments import (
@@ -31,6 +32,7 @@ MECHANISM = "finite_step_covariance"
 CONTINUOUS = f"{MECHANISM}_continuous"
 FACTOR, CONTINUOUS_FACTOR = f"{MECHANISM}_factor", f"{MECHANISM}_continuous_factor"
 LABEL_NOISE = f"{MECHANISM}_label_noise"
+MINIBATCH = f"{MECHANISM}_minibatch"
 
 BATCH = sp.Symbol("B", positive=True)
 """Samples a step."""
@@ -56,10 +58,15 @@ def derive(subject: Subject) -> Prediction:
             matrix_relation(),
             equation(sp.Symbol("Sigma_ij"), moment_factor().subs(MOMENTUM, 0) * sp.Symbol("C_ij")),
             equation(sp.Symbol("Sigma_ii"), label_noise_variance()),
+            minibatch_relation(),
         ),
         observable="parameters over independent replicas after relaxation, around the minimum where they started",
         assumptions=(
-            Assumption("the noise of the gradient is additive: its covariance C is the same wherever θ moves", True),
+            Assumption(
+                "the noise of the gradient is additive, its covariance C the same wherever θ moves; for the last "
+                "relation it is that of minibatches, drawn for each step by itself",
+                True,
+            ),
             Assumption(
                 "SGD at a constant step η, with heavy-ball momentum μ; the first two relations are those of μ = 0", True
             ),
@@ -76,6 +83,7 @@ def derive(subject: Subject) -> Prediction:
                 moment_factor(), "Σ_ij/C_ij between two eigenvectors of the Hessian.", _CURVATURES, _SETTINGS
             ),
             CONTINUOUS_FACTOR: Formula(continuous_factor(), "The same in continuous time.", _CURVATURES, _SETTINGS),
+            MINIBATCH: SourceFunction(MINIBATCH, partial(minibatch_source, MINIBATCH, SOURCE)),
             LABEL_NOISE: Formula(
                 label_noise_variance(),
                 "Variance along an eigenvector of the Hessian under label noise, without weight decay.",
@@ -89,8 +97,10 @@ def derive(subject: Subject) -> Prediction:
             "Sigma: covariance of θ; C: covariance of the batch gradient",
             "Sigma_ij, C_ij: entries in the eigenbasis of H, h and k the eigenvalues i and j",
             "Sigma_ii: for label noise sigma on ½r² at zero loss, where C = σ²H/B (B: samples a step)",
-            "minibatches drawn with replacement break the first assumption: their noise grows with the residuals, and "
-            "with it the covariance, by a share of order ηh",
+            "C of minibatches grows with Sigma, and so by a share of order ηh: C_1 is the covariance of one sample's "
+            "gradient at the minimum, S the mean over samples of (H_i - H)*Sigma*(H_i - H), H_i the sample's Hessian",
+            f"f = {sampling_factor(True)} for B of N samples drawn with replacement, {sampling_factor(False)} without; "
+            "shuffled epochs are neither, their steps depend on each other",
         ),
     )
 

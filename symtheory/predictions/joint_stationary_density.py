@@ -10,6 +10,8 @@ from symtheory.codegen.statements import Statements, function_source
 from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import POSITIVE
 from symtheory.predictions.formula import Formula
+from symtheory.predictions.joint_matrix_moments import MECHANISM, joint_matrix_moments
+from symtheory.predictions.matrix_step import matrix_step
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.quotient_diffusion import LEVERAGE, QuotientDiffusion, quotient_diffusion
 from symtheory.predictions.source_function import SourceFunction
@@ -17,7 +19,6 @@ from symtheory.predictions.stationary_density import BACK, density_relations, ge
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA, TARGET
 
-MECHANISM = "joint_stationary_density"
 MARGINAL, MARGINALS = f"{MECHANISM}_marginal", f"{MECHANISM}_marginals"
 KERNEL, BEND, EXCESS = f"{MECHANISM}_kernel", f"{MECHANISM}_bend", f"{MECHANISM}_excess"
 DRIFT, DIFFUSION, LEVERAGES = f"{MECHANISM}_drift", f"{MECHANISM}_diffusion", f"{MECHANISM}_leverages"
@@ -35,7 +36,8 @@ ASSUMPTIONS = (
 
 
 def derive(subject: Subject) -> Prediction:
-    """One of three laws of w ∈ R^d, as η → 0 at fixed T = ησ², X = E xxᵀ the Gram matrix of the features.
+    """One of three laws of w ∈ R^d, as η → 0 at fixed T = ησ², X = E xxᵀ the Gram matrix of the features; for a product
+    of two matrices that of ``joint_matrix_moments``.
 
     First, X diagonal: the coordinates are independent, each with the law of a single one, whose features drop out.
     Second, X arbitrary and k(w) = ‖∇φ‖² proportional to w: the zero-flux condition has a potential, in which features
@@ -43,6 +45,9 @@ def derive(subject: Subject) -> Prediction:
     otherwise no potential: mean and covariance to leading order in T. Raises ``CalculusError`` for a graph that mixes
     coordinates and ``DerivationError`` as ``quotient_diffusion`` does.
     """
+    step = matrix_step(subject)
+    if step is not None:
+        return joint_matrix_moments(subject, step)
     diffusion = quotient_diffusion(subject.coordinate)
     if diffusion.log_density is None:
         return _gaussian(diffusion, subject.name)

@@ -18,6 +18,7 @@ from symtheory.predictions.noise_equilibrium_functions import common_sources
 from symtheory.predictions.noise_equilibrium_names import MECHANISM, SOURCE
 from symtheory.predictions.noise_equilibrium_normal import normal_inputs
 from symtheory.predictions.noise_equilibrium_relations import Relations, balance_of_arrays, balance_of_coordinates
+from symtheory.predictions.noise_equilibrium_shifts import affine_shifts, is_made_up
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.subject import Subject
@@ -38,9 +39,22 @@ NOTES = (
     "E: mean over the noise of one step; eta²·(…) less the left side is the mean change of the charge in it",
     "the equilibrium is the point of its orbit where eta² E|g|² + (1 − (1 − eta·lambda)²)|theta|² is least; without "
     "decay, where the gradient's second moment has the least trace; unique up to rotations where it exists",
-    "rates per step: generalized eigenvalues of eta² E⟨A_a g, A_b g⟩ against ⟨A_a theta, A_b theta⟩ of the symmetric "
-    "generators, the parts of A_a theta along rotations and shifts left out; with decay, 1 − (1 − eta·lambda)² more",
+    "rates per step: generalized eigenvalues of eta² E⟨A_a g, A_b g⟩ + (1 − (1 − eta·lambda)²) ⟨A_a theta, A_b theta⟩ "
+    "against ⟨A_a theta, A_b theta⟩ of the symmetric generators, the parts of A_a theta along rotations left out",
 )
+MADE_UP = (
+    Assumption(
+        "for shifts that biases make up for: fluctuations enclose no area on average, as when the noise is "
+        "proportional to the Hessian",
+        True,
+    ),
+)
+SHIFTED = (
+    "shifts of {names}, X(theta) = a + N theta, are made up for by biases and have no charge: label noise moves them "
+    "by ⟨step, X⟩ = (eta²/2) E⟨g, N g⟩ − (1 − (1 − eta·lambda)²)/2 ⟨theta, X⟩, without decay to where what the weights "
+    "behind read has mean zero, weighted by the noise; with them the least noise on an orbit need not be unique"
+)
+"""g is orthogonal to X at θ, and in the middle of a step X is X(θ) − (η/2) N g: this is left of the step along X."""
 ORDER = "leading order in eta; the balance itself is exact for the mean of gᵀAg"
 OBSERVABLE = "charges of independent replicas along training, started off balance"
 
@@ -55,9 +69,12 @@ def derive(subject: Subject) -> Prediction:
     factors = [factor for factor in group if isinstance(factor, EdgeGroup | Rescaling) and _is_indefinite(factor)]
     if factors:
         relations = balance_of_arrays(factors, graph) + normal_inputs(factors, graph)
-        return _prediction(
-            subject, relations, ArrayAction(factors, _rigid(group, factors), graph.parameters, subject.name), 0
-        )
+        others = _others(group, factors)
+        made_up = [factor for factor in others if isinstance(factor, Translation) and is_made_up(factor)]
+        if made_up:
+            names = ", ".join(factor.parameter for factor in made_up)
+            relations += Relations((), (SHIFTED.format(names=names),), MADE_UP)
+        return _prediction(subject, relations, ArrayAction(factors, others, graph.parameters, subject.name), 0)
     for factor in group:
         matrices = _indefinite_matrices(factor) if isinstance(factor, CoordinatewiseGroup) else []
         if isinstance(factor, CoordinatewiseGroup) and matrices:
@@ -101,11 +118,10 @@ def _is_indefinite(factor: Factor) -> bool:
     return isinstance(factor, Rescaling) and len({sp.sign(site.exponent) for site in factor.sites}) > 1
 
 
-def _rigid(group: SymmetryGroup, balanced: Sequence[Factor]) -> list[EdgeGroup | Translation]:
-    """Rotations and shifts of parameters by themselves: gradients stay orthogonal to them, so they bend the path."""
+def _others(group: SymmetryGroup, balanced: Sequence[Factor]) -> list[EdgeGroup | Translation]:
+    """Rotations, along which gradients have no part and noise no effect; and shifts."""
     turns = [factor for factor in group if isinstance(factor, EdgeGroup) and factor not in balanced]
-    shifts = [factor for factor in group if isinstance(factor, Translation) and factor.has_charge]
-    return [*turns, *shifts]
+    return [*turns, *affine_shifts(group)]
 
 
 def _indefinite_matrices(factor: CoordinatewiseGroup) -> list[sp.ImmutableMatrix]:

@@ -11,14 +11,15 @@ from symtheory.codegen.layout import INDENT, fold_statement
 from symtheory.codegen.site_source import times_matrix, times_numbers
 from symtheory.codegen.statements import Statements, function_source, point_entry, point_tensors
 from symtheory.graph.shapes import Shape, torch_size
-from symtheory.predictions.noise_equilibrium_names import FIELDS, MECHANISM, MOVE, SIGNS, SOURCE, VECTOR
+from symtheory.predictions.noise_equilibrium_names import COUNT, FIELDS, MECHANISM, MOVE, SHIFTED, SIGNS, SOURCE, VECTOR
+from symtheory.predictions.noise_equilibrium_shifts import ShiftSources, flattened, involved, stacked, widened
 from symtheory.symmetry.coordinatewise_group import CoordinatewiseGroup
 from symtheory.symmetry.edge_group import FIXING_ONES, EdgeGroup
 from symtheory.symmetry.rescaling import Rescaling
 from symtheory.symmetry.site import Site
 from symtheory.symmetry.translation import Translation
 
-BASIS, FIELD, MATRICES, SHIFTS = (f"{MECHANISM}_{part}" for part in ("basis", "field", "matrices", "shifts"))
+BASIS, FIELD, MATRICES = (f"{MECHANISM}_{part}" for part in ("basis", "field", "matrices"))
 
 ArrayFactor = EdgeGroup | Rescaling
 
@@ -27,24 +28,24 @@ class ArrayAction:
     """Of changes of basis, rescalings and shifts of whole arrays.
 
     Coordinates t of a move: first those of symmetric generators (the entries on and above the diagonal of a symmetric
-    matrix, one logarithm for each rescaling), then those of rotations, then shifts; each factor after factor.
-    symmetric: factors whose charges are balanced; rigid: groups of rotations, and shifts of parameters by themselves,
-    along which gradients have no part and noise has no effect.
+    matrix, one logarithm for each rescaling), then those of rotations, then shifts; each factor after factor. A move
+    shifts first. symmetric: factors whose charges are balanced; others: groups of rotations, and shifts.
     """
 
     def __init__(
         self,
         symmetric: Sequence[ArrayFactor],
-        rigid: Sequence[EdgeGroup | Translation],
+        others: Sequence[EdgeGroup | Translation],
         parameters: Mapping[str, Shape],
         owner: str,
     ) -> None:
-        self.linear = (*symmetric, *(factor for factor in rigid if isinstance(factor, EdgeGroup)))
-        self.shifts = tuple(factor for factor in rigid if isinstance(factor, Translation))
+        self.linear = (*symmetric, *(factor for factor in others if isinstance(factor, EdgeGroup)))
         self.symmetric, self.parameters, self.owner = tuple(symmetric), parameters, owner
         touched = {site.parameter for factor in self.linear for site in factor.sites}
-        touched |= {name for factor in self.shifts for name in factor.multiples or {}}
+        shifts = [factor for factor in others if isinstance(factor, Translation)]
+        touched |= {name for factor in shifts for name in involved(factor)}
         self.moved = {name: shape for name, shape in parameters.items() if name in touched}
+        self.shifts = ShiftSources(shifts, parameters, self.moved, owner) if shifts else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,12 +60,12 @@ class ArrayAction:
         if any(isinstance(factor, EdgeGroup) for factor in self.linear):
             texts[MATRICES] = _matrices
         if self.shifts:
-            texts[SHIFTS] = self._shifts
+            texts |= self.shifts.texts()
         return texts | {SIGNS: self._signs, FIELDS: self._fields, MOVE: self._move}
 
     def _vector(self) -> str:
         body = Statements(("point",))
-        flat = [_flattened(body.read(name), len(shape)) for name, shape in self.moved.items()]
+        flat = [flattened(body.read(name), len(shape)) for name, shape in self.moved.items()]
         body.lines += fold_statement("return ", f"torch.cat([{', '.join(flat)}], -1)")
         signature = f"{VECTOR}(point: dict[str, Tensor])"
         return self._text(signature, "The entries that the group moves, as one vector.", body, "(*batch, D)")
@@ -134,39 +135,6 @@ class ArrayAction:
             SOURCE,
         )
 
-    def _shifts(self) -> str:
-        """Constant fields; a shift's own coordinates are the entries of its leaf."""
-        body = Statements(("point",))
-        self._widen(body)
-        blocks = []
-        for factor in self.shifts:
-            name = body.read(factor.parameter)
-            sizes = _leaf_sizes(factor, name)
-            count = " * ".join(size for size in sizes if size != "1") or "1"
-            unit = f"torch.eye({count}, dtype={name}.dtype, device={name}.device)"
-            t = body.assign(body.names.unique("t"), f"{unit}.reshape({', '.join(['-1', *sizes])})")
-            blocks.append(self._stacked(body, {key: _times(c, t) for key, c in (factor.multiples or {}).items()}, t))
-        body.lines += fold_statement("return ", f"torch.cat([{', '.join(blocks)}], -2)")
-        signature = f"{SHIFTS}(point: dict[str, Tensor])"
-        return self._text(signature, "The vector fields of all shifts.", body, "(*batch, shifts, D)")
-
-    def _widen(self, body: Statements) -> None:
-        """A dict ``wide`` of the parameters with an axis of size 1 for the generators."""
-        entries = [f'{2 * INDENT}"{name}": point["{name}"].unsqueeze({-1 - len(s)}),' for name, s in self.moved.items()]
-        body.lines += [f"{INDENT}wide = {{", *entries, f"{INDENT}}}"]
-
-    def _stacked(self, body: Statements, changes: Mapping[str, str], counted: str) -> str:
-        """Variable of fields as rows; changes: parameter → (*batch or none, generators, *shape), 0 for the others."""
-        parts = []
-        for name, shape in self.moved.items():
-            nothing = f'torch.zeros_like(wide["{name}"])'
-            if name in changes:  # with the batch axes of the point, which a shift does not have
-                source = _flattened(f"({changes[name]} + {nothing})", len(shape))
-            else:
-                source = f"{_flattened(nothing, len(shape))}.repeat_interleave({counted}.shape[0], -2)"
-            parts.append(body.assign(body.names.unique(f"along_{name}"), source))
-        return body.assign(body.names.unique("rows"), f"torch.cat([{', '.join(parts)}], -1)")
-
     def _signs(self) -> str:
         body = Statements(("point",))
         body.assign("basis", f"{BASIS}(point)")
@@ -177,8 +145,10 @@ class ArrayAction:
             square = f"({element} * {element}.mT)" if isinstance(factor, EdgeGroup) else f"{element}.square()"
             terms.append(f"{square}.reshape({element}.shape[0], -1).sum(1)")
         body.assign("squares", " + ".join(terms))
-        shifts = f"{SHIFTS}(point).shape[-2]" if self.shifts else "0"
-        body.lines += fold_statement("return ", f"torch.nn.functional.pad(-squares.sign(), (0, {shifts}))")
+        if self.shifts:
+            body.lines += fold_statement("return ", f"torch.nn.functional.pad(-squares.sign(), (0, {COUNT}(point)))")
+        else:
+            body.lines.append(f"{INDENT}return -squares.sign()")
         return self._text(
             f"{SIGNS}(point: dict[str, Tensor])",
             "How gradients move: by −1 times t for symmetric generators, 1 for rotations, 0 for shifts.",
@@ -188,20 +158,25 @@ class ArrayAction:
 
     def _fields(self) -> str:
         body = Statements(("point",))
-        self._widen(body)
+        body.lines += widened("point", self.moved)
         body.assign("basis", f"{BASIS}(point)")
         body.assign("change", f"{FIELD}(wide, basis)")
-        touched = {site.parameter for factor in self.linear for site in factor.sites}
-        changes = {name: f'change["{name}"]' for name in self.moved if name in touched}
-        rows = self._stacked(body, changes, f'basis["{self.linear[0].name}"]')
+        body.assign("count", f'basis["{self.linear[0].name}"].shape[0]')
+        rows = stacked(
+            body, "change", {site.parameter for factor in self.linear for site in factor.sites}, self.moved, "count"
+        )
         if self.shifts:
-            rows = f"torch.cat([{rows}, {SHIFTS}(point)], -2)"
+            rows = f"torch.cat([{rows}, {self.shifts.rows(body)}], -2)"
         body.lines += fold_statement("return ", rows)
         signature = f"{FIELDS}(point: dict[str, Tensor])"
         return self._text(signature, "The vector fields of all generators.", body, "(*batch, generators, D)")
 
     def _move(self) -> str:
         body = Statements(("point", "t"))
+        if self.shifts:
+            body.assign("shifted", f"{SHIFTED}(point, t[..., t.shape[-1] - {COUNT}(point) :])")
+            for name in self.shifts.changed:
+                body.assign(body.read(name), f'{body.read(name)} + shifted["{name}"]')
         body.assign("basis", f"{BASIS}(point)")
         body.assign("count", f'basis["{self.linear[0].name}"].shape[0]')
         for factor in self.linear:
@@ -217,29 +192,16 @@ class ArrayAction:
                 variable = body.read(site.parameter)
                 moved = times_matrix(site, variable, g, inverse) if is_matrix else times_numbers(site, variable, g)
                 body.assign(variable, moved)
-        self._move_shifts(body)
-        entries = ", ".join(f'"{name}": {body.parameters[name]}' for name in self.moved)
+        entries = ", ".join(f'"{name}": {variable}' for name, variable in body.parameters.items())
         body.lines += fold_statement("return ", f"{{**point, {entries}}}")
         return function_source(
             f"{MOVE}(point: dict[str, Tensor], t: Tensor)",
-            "The point moved by exp(Σ t_a A_a); a gradient moves along by the signs times t.",
+            "The point shifted first, then moved by exp(Σ t_a A_a).",
             [point_entry(self.parameters), "t: tensor (*batch, generators), 0 moves nothing."],
             "dict with the keys and shapes of point.",
             body.lines,
             SOURCE,
         )
-
-    def _move_shifts(self, body: Statements) -> None:
-        start = "count"
-        for factor in self.shifts:
-            leaf = body.read(factor.parameter)
-            sizes = _leaf_sizes(factor, leaf)
-            stop = body.assign(body.names.unique("stop"), " + ".join([start, " * ".join(sizes) or "1"]))
-            shift = f"t[..., {start}:{stop}].unflatten(-1, ({', '.join(sizes)},))" if sizes else f"t[..., {start}]"
-            shift = body.assign(body.names.unique("shift"), shift)
-            for name, multiple in (factor.multiples or {}).items():
-                body.assign(body.read(name), f"{body.read(name)} + {_times(multiple, shift)}")
-            start = stop
 
     @property
     def _keys(self) -> list[str]:
@@ -341,10 +303,6 @@ def _element_sizes(factor: ArrayFactor) -> list[sp.Expr]:
     return [sp.sympify(size) for size in (*factor.copies, *([factor.size] if isinstance(factor, EdgeGroup) else []))]
 
 
-def _flattened(tensor: str, rank: int) -> str:
-    return tensor if rank == 1 else f"{tensor}.unsqueeze(-1)" if rank == 0 else f"{tensor}.flatten({-rank})"
-
-
 def _change(site: Site, tensor: str, element: str, negative: str) -> str:
     """What an element of the Lie algebra does to a parameter at one site."""
     if site.place is not None:
@@ -353,16 +311,6 @@ def _change(site: Site, tensor: str, element: str, negative: str) -> str:
     once = times_numbers(replace(site, exponent=sp.Integer(1)), tensor, element if exponent > 0 else negative)
     size = abs(exponent)
     return once if size == 1 else f"{int(size) if size.is_Integer else float(size)} * ({once})"
-
-
-def _leaf_sizes(factor: Translation, parameter: str) -> list[str]:
-    """Sizes of a shift, read off its parameter: 1 along the axes where it is the same."""
-    rank = len(factor.leaf.shape)
-    return [f"{parameter}.shape[{axis - rank}]" if axis not in factor.summed_axes else "1" for axis in range(rank)]
-
-
-def _times(multiple: sp.Expr, source: str) -> str:
-    return source if multiple == 1 else f"{float(multiple)} * {source}"
 
 
 def _matrices() -> str:

@@ -14,19 +14,22 @@ from symtheory.codegen.statements import function_source, point_entry
 from symtheory.graph.shapes import Shape
 from symtheory.predictions.noise_equilibrium_names import (
     CHARGES,
+    CURVATURE,
     DRIFT,
     FIELDS,
-    GRAMS,
+    GRAM,
     MECHANISM,
     MOVE,
+    MOVE_GRADIENTS,
     RATES,
     SIGNS,
     SOURCE,
+    TRANSPOSED,
     VECTOR,
     VELOCITY,
 )
 
-NEWTON_STEPS = 40
+NEWTON_STEPS = 30
 """Of at most length one in the generators' coordinates; the last few converge quadratically."""
 
 RANK = 1e-10
@@ -46,11 +49,13 @@ def common_sources(parameters: Mapping[str, Shape], rank: int) -> dict[str, str]
     arguments = "point: dict[str, Tensor], gradients: dict[str, Tensor]"
     steps = f"{arguments}, eta: float, weight_decay: float"
     entries = [point, gradients, *SETTINGS]
+    coordinates = "t: tensor (*batch, generators), 0 moves nothing, with no axes that the gradients do not have."
     axes = "coordinates, " if rank else ""
 
     def text(name: str, signature: str, summary: str, returns: str, lines: str, returned: str = "Tensor") -> str:
         body = [INDENT + line if line else "" for line in lines.strip("\n").splitlines()]
-        given = entries if "eta" in signature else entries[:2] if "gradients" in signature else entries[:1]
+        given = entries if "eta" in signature else [entries["point: " not in signature]]
+        given = [*given, coordinates] if "t: Tensor" in signature else given
         return function_source(f"{name}({signature})", summary, given, returns, body, SOURCE, returned)
 
     count = f"count = int(({SIGNS}(point) < 0).sum())"
@@ -66,62 +71,100 @@ theta = {VECTOR}(point)
 return ({FIELDS}(point)[..., :count, :] * theta.unsqueeze(-2)).sum(-1)
 """,
         ),
+        TRANSPOSED: text(
+            TRANSPOSED,
+            "gradients: dict[str, Tensor]",
+            "Aᵀ g for the linear part A of every generator: A g for symmetric ones, 0 for plain shifts.",
+            f"tensor (*batch, {axes}generators, D).",
+            f"return -{SIGNS}(gradients).unsqueeze(-1) * {FIELDS}(gradients)",
+        ),
+        MOVE_GRADIENTS: text(
+            MOVE_GRADIENTS,
+            "gradients: dict[str, Tensor], t: Tensor",
+            "Gradients of a function that the group leaves alone, as they are where the point has moved by t.",
+            "dict with the keys and shapes of gradients.",
+            f"return {MOVE}(gradients, {SIGNS}(gradients) * t)",
+            "dict[str, Tensor]",
+        ),
         DRIFT: text(
             DRIFT,
             steps,
-            "η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, A_a θ⟩: mean change of the charges in one step.",
-            f"tensor (*batch, {axes}symmetric generators).",
+            "η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, X_a⟩: of a symmetric generator the mean change of its charge in one "
+            "step, of any other twice the mean step along its field.",
+            f"tensor (*batch, {axes}generators).",
             f"""
 decay = 1 - (1 - eta * weight_decay) ** 2
-noise = {CHARGES}(gradients).mean({-2 - rank})
-return eta**2 * noise - decay * {CHARGES}(point)
+theta, g = {VECTOR}(point).unsqueeze(-2), {VECTOR}(gradients).unsqueeze(-2)
+noise = ({TRANSPOSED}(gradients) * g).sum(-1).mean({-2 - rank})
+return eta**2 * noise - decay * ({FIELDS}(point) * theta).sum(-1)
 """,
         ),
-        GRAMS: text(
-            GRAMS,
-            f"{arguments}",
-            "E⟨A_a g, A_b g⟩ of the symmetric generators, and ⟨A_a θ, A_b θ⟩ of all of them.",
-            f"two tensors (*batch, {axes}generators, generators).",
+        GRAM: text(
+            GRAM,
+            "point: dict[str, Tensor]",
+            "⟨X_a, X_b⟩ of all generators.",
+            f"tensor (*batch, {axes}generators, generators).",
             f"""
-{count}
 fields = {FIELDS}(point)
-noise = {FIELDS}(gradients)[..., :count, :]
-return (noise @ noise.mT).mean({-3 - rank}), fields @ fields.mT
+return fields @ fields.mT
 """,
-            "tuple[Tensor, Tensor]",
+        ),
+        CURVATURE: text(
+            CURVATURE,
+            steps,
+            "A quarter of the second derivative of η² E‖g‖² + (1 − (1 − ηλ)²) ‖θ‖² in the coordinates of a move; 0 for "
+            "rotations, along which it is constant.",
+            f"tensor (*batch, {axes}generators, generators).",
+            f"""
+decay = 1 - (1 - eta * weight_decay) ** 2
+signs = {SIGNS}(point)
+transposed = {TRANSPOSED}(gradients)
+noise = (transposed @ transposed.mT).mean({-3 - rank})
+# Squares are exponential in symmetric generators and quadratic in shifts.
+shifts = (signs == 0).to(noise.dtype)
+weights = (1 - torch.outer(shifts, shifts) / 2) * torch.outer(signs <= 0, signs <= 0)
+return weights * (eta**2 * noise + decay * {GRAM}(point))
+""",
         ),
         VELOCITY: text(
             VELOCITY,
             steps,
-            "Mean change in one step of the coordinates t of the orbit, θ = exp(Σ t_a A_a) θ₀, at t = 0.",
+            "Mean change in one step of the coordinates t of the orbit, from t = 0.",
             f"tensor (*batch, {axes}generators).",
             f"""
-# It moves the charges by their drift, and has no part along rotations and shifts.
-_, gram = {GRAMS}(point, gradients)
+# Its part along every field is half the drift; along rotations it has none.
 drift = {DRIFT}(point, gradients, eta, weight_decay)
-drift = torch.nn.functional.pad(drift, (0, gram.shape[-1] - drift.shape[-1]))
-inverse = torch.linalg.pinv(gram, rtol={RANK}, hermitian=True)
+inverse = torch.linalg.pinv({GRAM}(point), rtol={RANK}, hermitian=True)
 return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
 """,
         ),
         MECHANISM: text(
             MECHANISM,
             f"{arguments}, eta: float = 1.0, weight_decay: float = 0.0",
-            "The point of the orbit, up to rotations, where the charges are stationary; by Newton steps.",
+            "The point of the orbit, up to rotations, where nothing drifts; by Newton steps.",
             "dict with the keys and shapes of point.",
             f"""
-decay = 1 - (1 - eta * weight_decay) ** 2
 for _ in range({NEWTON_STEPS}):
-    noise, gram = {GRAMS}(point, gradients)
     drift = {DRIFT}(point, gradients, eta, weight_decay)
-    count = drift.shape[-1]
-    curvature = eta**2 * noise + decay * gram[..., :count, :count]
-    inverse = torch.linalg.pinv(curvature, rtol={RANK}, hermitian=True)
-    step = (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
-    step = step / step.norm(dim=-1, keepdim=True).clamp(min=1.0)
-    step = torch.nn.functional.pad(step, (0, gram.shape[-1] - count))
+    curvature = {CURVATURE}(point, gradients, eta, weight_decay)
+    # Convex without shifts; with them it may not be, and is less curved than where their own part is doubled.
+    shifts = ({SIGNS}(point) == 0).to(curvature.dtype)
+    wide = curvature * (1 + torch.outer(shifts, shifts))
+    values = torch.linalg.eigvalsh(curvature)
+    convex = values.amin(-1) > -{RANK} * values.amax(-1)
+    values, vectors = torch.linalg.eigh(torch.where(convex[..., None, None], curvature, wide))
+    moving = values > {RANK} * values.amax(-1, keepdim=True)
+    inverse = torch.where(moving, 1 / torch.where(moving, values, 1.0), 0.0)
+    along = inverse * (vectors.mT @ drift.unsqueeze(-1)).squeeze(-1) / 2
+    step = vectors @ along.clamp(-1.0, 1.0).unsqueeze(-1)
+    # Nothing else holds what no noise feels: it stays where it is, as in training.
+    still = (curvature.diagonal(dim1=-2, dim2=-1) == 0).to(step.dtype)
+    gram = {GRAM}(point)
+    among = still.unsqueeze(-1) * gram * still.unsqueeze(-2)
+    along = still.unsqueeze(-1) * (gram @ step)
+    step = (step - torch.linalg.pinv(among, rtol={RANK}, hermitian=True) @ along).squeeze(-1)
     point = {MOVE}(point, step)
-    gradients = {MOVE}(gradients, -step.unsqueeze({-2 - rank}))
+    gradients = {MOVE_GRADIENTS}(gradients, step.unsqueeze({-2 - rank}))
 return point
 """,
             "dict[str, Tensor]",
@@ -129,17 +172,16 @@ return point
         RATES: text(
             RATES,
             steps,
-            "Rates per step at which deviations from the equilibrium decay, ascending.",
-            f"tensor (*batch, {axes}symmetric generators).",
+            "Rates per step at which deviations from the equilibrium decay, ascending; 0 for what nothing moves.",
+            f"tensor (*batch, {axes}generators but rotations).",
             f"""
-# Of the generators' Gram matrix, what rotations and shifts leave; 0 where one moves nothing.
-decay = 1 - (1 - eta * weight_decay) ** 2
-noise, gram = {GRAMS}(point, gradients)
-count = noise.shape[-1]
-inverse = torch.linalg.pinv(gram, rtol={RANK}, hermitian=True)[..., :count, :count]
-values, vectors = torch.linalg.eigh(inverse)
+# Of the generators' Gram matrix, what rotations leave.
+kept = ({SIGNS}(point) <= 0).nonzero().squeeze(-1)
+inverse = torch.linalg.pinv({GRAM}(point), rtol={RANK}, hermitian=True)
+values, vectors = torch.linalg.eigh(inverse[..., kept, :][..., kept])
 root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
-return eta**2 * torch.linalg.eigvalsh(root.mT @ noise @ root) + decay
+curvature = {CURVATURE}(point, gradients, eta, weight_decay)[..., kept, :][..., kept]
+return torch.linalg.eigvalsh(root.mT @ curvature @ root)
 """,
         ),
     }

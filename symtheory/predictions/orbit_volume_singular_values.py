@@ -7,38 +7,23 @@ from functools import partial
 
 import sympy as sp
 
-from symtheory.codegen.layout import fold_statement
 from symtheory.codegen.statements import function_source
 from symtheory.errors import CalculusError
 from symtheory.geometry.matrix.determinant_form import OuterSums, PairSums, determinant_form
 from symtheory.geometry.matrix.field_gram import FieldGram, generator_fields
-from symtheory.graph.shapes import Size, torch_number
+from symtheory.graph.shapes import Size
 from symtheory.matrix_calculus.definitions import Definitions
 from symtheory.matrix_calculus.polynomial import Polynomial, letter
 from symtheory.matrix_calculus.trace_form import gradient, trace
 from symtheory.matrix_calculus.two_sided import two_sided
 from symtheory.predictions.equation import equation
+from symtheory.predictions.log_spectrum import LogSpectrum
 from symtheory.predictions.orbit_volume_terms import LOSS, MECHANISM
 from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.subject import Subject
 from symtheory.predictions.symbols import TEMPERATURE
 
 SINGULAR_VALUES = f"{MECHANISM}_singular_values"
-
-
-@dataclass(frozen=True)
-class LogSpectrum:
-    """single Σ_i log σ_i + sums Σ_{i<j} log(σ_i + σ_j) + gaps Σ_{i<j} log|σ_i − σ_j|, up to a constant."""
-
-    single: sp.Expr
-    sums: sp.Expr = sp.S.Zero
-    gaps: sp.Expr = sp.S.Zero
-
-    def __add__(self, other: LogSpectrum) -> LogSpectrum:
-        return LogSpectrum(sp.expand(self.single + other.single), self.sums + other.sums, self.gaps + other.gaps)
-
-    def __mul__(self, factor: sp.Expr) -> LogSpectrum:
-        return LogSpectrum(sp.expand(self.single * factor), self.sums * factor, self.gaps * factor)
 
 
 @dataclass(frozen=True)
@@ -70,14 +55,8 @@ def singular_value_law(subject: Subject, charges: FieldGram) -> SingularValueLaw
     kernel = LogSpectrum(1 + outside, sp.Integer(2)) * sp.S.Half
     volume = LogSpectrum(outside, sp.S.One, sp.S.One)
     total = volume + rotations + (slices + kernel) * sp.S.NegativeOne
-    i, j = sp.symbols("i j", integer=True)
-    sigma = sp.IndexedBase("sigma")
     weight = sp.exp(-LOSS(sp.Symbol("sigma")) / TEMPERATURE) / sp.Symbol("Z", positive=True)
-    value = weight * sp.Product(sigma[i] ** total.single, (i, 1, h))
-    if total.sums != 0:
-        value *= sp.Product(sp.Product((sigma[i] + sigma[j]) ** total.sums, (i, 1, j - 1)), (j, 1, h))
-    if total.gaps != 0:
-        value *= sp.Product(sp.Product(sp.Abs(sigma[i] - sigma[j]) ** total.gaps, (i, 1, j - 1)), (j, 1, h))
+    value = weight * total.density(sp.IndexedBase("sigma"), h)
     left = sp.Function("p")(sp.Symbol("sigma"))
     return SingularValueLaw(
         equation(left, value),
@@ -144,15 +123,7 @@ def _source(total: LogSpectrum, size: Size) -> str:
     """The logarithm of the density without exp(−L/T), up to a constant."""
     free = sorted(total.single.free_symbols - size.free_symbols, key=str)
     known = dict.fromkeys(size.free_symbols, "sigma.shape[-1]") if size.is_Symbol else {}
-    single = torch_number(total.single)
-    for symbol, source in known.items():
-        single = single.replace(str(symbol), source)
-    lines = [f"    total = ({single}) * sigma.log().sum(-1)"]
-    for power, sign in ((total.sums, "+"), (total.gaps, "-")):
-        if power != 0:
-            pairs = f"(sigma[..., :, None] {sign} sigma[..., None, :]).abs().log().triu(1).sum((-2, -1))"
-            lines += fold_statement("pairs = ", pairs)
-            lines.append(f"    total = total + ({torch_number(power)}) * pairs")
+    lines = total.statements("sigma", known)
     lines.append("    return total")
     return function_source(
         f"{SINGULAR_VALUES}({', '.join(['sigma: Tensor', *(f'{symbol}: int' for symbol in free)])})",

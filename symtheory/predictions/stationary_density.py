@@ -9,21 +9,22 @@ from symtheory.graph.elementwise import ElementwiseModel
 from symtheory.predictions.equation import equation
 from symtheory.predictions.fibre_minimum import POSITIVE, fibre_minimum
 from symtheory.predictions.formula import Formula
+from symtheory.predictions.matrix_step import matrix_step
 from symtheory.predictions.prediction import Assumption, Prediction
+from symtheory.predictions.stationary_singular_values import MECHANISM, stationary_singular_values
 from symtheory.predictions.subject import Subject
-from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA, TARGET
-
-MECHANISM = "stationary_density"
-
-TEMPERATURE = sp.Symbol("T", positive=True)
-"""T = η σ², held fixed while η → 0."""
+from symtheory.predictions.symbols import ETA, PREDICTOR, SIGMA, TARGET, TEMPERATURE
 
 BACK = {POSITIVE: PREDICTOR, TEMPERATURE: ETA * SIGMA**2}
-"""From the symbols of the derivation to those of the statement."""
+"""From the symbols of the derivation to those of the statement: T = η σ² is held fixed while η → 0."""
 
 
 def derive(subject: Subject) -> Prediction:
-    """See ``stationary_density``; ``CalculusError`` for a graph that mixes coordinates."""
+    """See ``stationary_density``, and ``stationary_singular_values`` for a product of two matrices; ``CalculusError``
+    for another graph that mixes coordinates."""
+    step = matrix_step(subject)
+    if step is not None:
+        return stationary_singular_values(subject, step)
     return stationary_density(subject.coordinate, subject.name)
 
 

@@ -16,6 +16,7 @@ from numeric.comparison.goodness_of_fit import kolmogorov_smirnov
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.least_squares import straight_line
 from numeric.comparison.mechanisms.combine import combine, undecided
+from numeric.comparison.mechanisms.joint_matrix_moments import joint_matrix_moments
 from numeric.comparison.mechanisms.reading import (
     formula,
     model_of,
@@ -68,8 +69,11 @@ def joint_stationary_density(functions: Any, runs: Sequence[Runs], data: Mapping
     Needs SGD with label noise on a linear regression that some w fits, whole batch or one without residuals, at three
     or more step sizes, with the observable "predictor" (T, R, d) recorded after relaxation. Where the density is
     closed, all runs share ησ²; elsewhere they share σ, and ησ² vanishes with η. data: {"x": (n, d), "y": (n,)}.
-    details, by η: "mean", "variance" with what was predicted, the ratios with errors, correlations, distances.
+    details, by η: "mean", "variance" with what was predicted, the ratios with errors, correlations, distances. A
+    prediction about a product of two matrices goes to `joint_matrix_moments`.
     """
+    if hasattr(functions, f"{MECHANISM}_frame_variance"):
+        return joint_matrix_moments(functions, runs, data)
     runs = sorted(runs, key=step_size, reverse=True)
     n = min(run.config["replicas"] for run in runs)
     found = []

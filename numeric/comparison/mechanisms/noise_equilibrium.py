@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from numeric.comparison.estimate import Estimate
-from numeric.comparison.free_directions import free_directions
-from numeric.comparison.label_noise_gradients import label_noise_gradients, predictions, predictor_gradients
+from numeric.comparison.label_noise_gradients import label_noise_gradients
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
+from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, equilibria, progress
 from numeric.comparison.mechanisms.reading import (
     common_start,
     complete_model_of,
@@ -32,7 +32,7 @@ from numeric.comparison.statistics import replica_mean
 from numeric.comparison.time_stretch import time_stretch
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
-from numeric.training.model import Model, Point, as_model
+from numeric.training.model import Point, as_model
 from numeric.training.runs import Runs
 
 MECHANISM = "noise_equilibrium"
@@ -43,31 +43,59 @@ END = 2  # lengths of a run after which the predicted path counts as arrived
 RELAXED = 0.85  # part of the way that the predicted path must have gone when that begins
 MOVED = 0.25  # largest change of the equilibrium itself during a run, over the way from the start to it
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
+BESIDE = 1e-3  # largest part of the drift along zero loss that leaves the orbit
+TURNING = 0.1  # largest commutator of noise and Hessian, where shifts that biases make up for rest on it
 PARTS = 8  # of the data, whose spread is the error of what all replicas share
-PROBED = 4  # replicas at whose end the assumptions are measured
-PROBES = 4_096  # samples on which they are
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
+
+OF = {"charges": "", "position": " of the shifts"}
+"""What goes a way, after the names of the formulas that tell it, in the names of the parts of a verdict."""
 
 CRITERION = (
     "measured/predicted of (1) the way that the charges have gone to their equilibrium, time averages over the last "
-    f"half of a run, and (2) the rate at which they go; errors over replicas; where there is a "
-    f"closed form (3) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if the "
-    f"predicted path has gone less than {RELAXED:.0%} of the way by then, if the equilibrium itself moved by more than "
-    f"{MOVED:.0%} of it, or if residuals reach {QUIET:g} of the label noise"
+    "half of a run, its end where the equilibrium has moved by then with the error of that, and (2) the rate at which "
+    "they go; the same (3, 4) of parameters whose shifts biases make up for; errors over replicas; where there is a "
+    f"closed form (5) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if a predicted path has gone less "
+    f"than {RELAXED:.0%} of the way by then, if an equilibrium itself moved by more than {MOVED:.0%} of it, if "
+    f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, or if noise "
+    f"and Hessian have a relative commutator beyond {TURNING:g} under such shifts"
 )
 
 
 @dataclass(frozen=True)
+class _Way:
+    """Parts of the way from the start to the equilibrium, measured (R, T) and predicted (T,); moved: how far the
+    equilibrium of the orbits on which replicas end lies from that of the start's, in parts of the way."""
+
+    measured: FloatArray
+    predicted: FloatArray
+    moved: Estimate
+
+    @property
+    def gone(self) -> Estimate:
+        """Measured over predicted part of the way, late time averages of each replica first; the end of the way is
+        where it has moved to, as w fluctuates about another mean than the start."""
+        late = slice(int((1 - LATE) * len(self.predicted)), None)
+        found = replica_mean(self.measured[:, late].mean(1) / self.predicted[late].mean())
+        length = 1 + self.moved.value
+        error = np.hypot(found.standard_error, found.value / length * self.moved.standard_error) / length
+        return Estimate(found.value / length, float(error), found.n)
+
+    @property
+    def settled(self) -> float:
+        """The predicted part where the late half begins."""
+        return float(self.predicted[int((1 - LATE) * len(self.predicted))])
+
+
+@dataclass(frozen=True)
 class _Path:
-    """One step size, all relative to the way e from the start to the equilibrium: measured (R, T) and predicted (T,)
-    parts of the way, steps (T,); closed: squared ratio of norms over its closed form, if there is one; position: 0
-    where charges vanish and 1 in equilibrium, late time averages (R,); forecast: the same of the predicted path;
-    conserved: that of the start."""
+    """One step size: steps (T,); ways: of the charges, and of parameters whose shifts are made up for, if there are
+    any; closed: squared ratio of norms over its closed form, if there is one; position: 0 where charges vanish and 1 in
+    equilibrium, late time averages (R,); forecast: the same of the predicted path; conserved: that of the start."""
 
     eta: float
     steps: FloatArray
-    measured: FloatArray
-    predicted: FloatArray
+    ways: dict[str, _Way]
     position: FloatArray
     forecast: float
     conserved: float
@@ -87,16 +115,18 @@ def noise_equilibrium(functions: Any, runs: Sequence[Runs], data: Mapping[str, T
     """
     runs = sorted(runs, key=step_size, reverse=True)
     paths = [_path(functions, run, data) for run in runs]
-    n = min(len(path.measured) for path in paths)
+    n = min(len(path.position) for path in paths)
     details = _details(paths)
     reason = _unusable(paths)
     if reason:
         return undecided(MECHANISM, CRITERION, reason, details, n)
     etas = [path.eta for path in paths]
-    parts = {
-        "equilibrium": _judge(etas, [_gone(path) for path in paths], n),
-        "rate": _judge(etas, [time_stretch(path.steps, path.measured, path.predicted) for path in paths], n),
-    }
+    parts = {}
+    for name in paths[0].ways:
+        of, ways = OF[name], [path.ways[name] for path in paths]
+        parts[f"equilibrium{of}"] = _judge(etas, [way.gone for way in ways], n)
+        stretches = [time_stretch(path.steps, w.measured, w.predicted) for path, w in zip(paths, ways, strict=True)]
+        parts[f"rate{of}"] = _judge(etas, stretches, n)
     if all(path.closed is not None for path in paths):
         parts["closed form"] = _judge(etas, [path.closed for path in paths if path.closed is not None], n)
     details["ratio"] = {name: part.details["ratio"] for name, part in parts.items()}
@@ -117,40 +147,52 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     eta, decay, sigma = step_size(runs), setting(runs, "weight_decay"), setting(runs, "label_noise")
     batch = int(runs.config["optimizer"]["batch_size"] or len(known["y"]))
     noise = label_noise_gradients(model, start, known, sigma, batch)
-    charges = formula(functions, f"{MECHANISM}_charges")
     steps = [int(step) for step in runs.steps]
     # The path's end is the equilibrium in the frame of the start; the gauge itself is known up to rotations.
     path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]])
-    *_, target = along = charges(path).flatten(1)
-    predicted = along[:-1]
-    measured = charges(observed_point(runs, "point")).flatten(2)
-    first = charges(start).flatten()
-    way = target - first
-    if not float(way.square().sum()) > 0:
-        raise CheckError("the start is in equilibrium: nothing can be seen to relax")
-    late = slice(int((1 - LATE) * len(steps)), None)
+    seen = observed_point(runs, "point")
+    centres = equilibria(functions, runs, model, known)
+    ways = {}
+    for name in _told(functions):
+        ways[name] = _way(formula(functions, f"{MECHANISM}_{name}"), start, path, seen, centres)
+    charges = formula(functions, f"{MECHANISM}_charges")
+    measured, along = charges(seen).flatten(2), charges(path).flatten(1)
+    late, target = slice(int((1 - LATE) * len(steps)), None), along[-1]
+    scale = target / target.square().sum()
     return _Path(
         eta=eta,
         steps=np.asarray(steps, dtype=np.float64),
-        measured=((measured - first) @ way / way.square().sum()).T.numpy(),
-        predicted=((predicted - first) @ way / way.square().sum()).numpy(),
-        position=(measured[late].mean(0) @ target / target.square().sum()).numpy(),
-        forecast=float(predicted[late].mean(0) @ target / target.square().sum()),
-        conserved=float(first @ target / target.square().sum()),
+        ways=ways,
+        position=(measured[late].mean(0) @ scale).numpy(),
+        forecast=float(along[:-1][late].mean(0) @ scale),
+        conserved=float(charges(start).flatten() @ scale),
         assumptions={
-            "free": free_directions(functions, start, noise),
-            **_assumptions(functions, runs, model, known, target, way),
-            "gone": float((predicted[late][0] - first) @ way / way.square().sum()),
+            **assumptions(functions, runs, model, known),
+            "moved": max((way.moved.value for way in ways.values()), key=abs),
+            "gone": min(way.settled for way in ways.values()),
             "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
+            "charge": float(target.norm() / formula(functions, f"{MECHANISM}_vector")(start).square().sum()),
         },
         closed=_closed_form(functions, runs, known, path, late),
     )
 
 
-def _gone(path: _Path) -> Estimate:
-    """Measured over predicted part of the way, late time averages of each replica first."""
-    late = slice(int((1 - LATE) * len(path.steps)), None)
-    return replica_mean(path.measured[:, late].mean(1) / path.predicted[late].mean())
+def _told(functions: Any) -> list[str]:
+    """What the predicted path says something about."""
+    return [name for name in OF if hasattr(functions, f"{MECHANISM}_{name}")]
+
+
+def _way(of: Callable[[Point], Tensor], start: Point, path: Point, seen: Point, centres: tuple[Point, Point]) -> _Way:
+    """Of a function of points; path: leaves (T + 1, …), the last of which has arrived; seen: (T, R, …); centres: the
+    equilibrium of the start's orbit, and of those where replicas end."""
+    *_, target = along = of(path).flatten(1)
+    first = of(start).flatten()
+    if not float((target - first).square().sum()) > 0:
+        raise CheckError("the start is in equilibrium: nothing can be seen to relax")
+    measured = progress(of(seen).flatten(2), first, target)
+    centre, ends = (of(each) for each in centres)
+    moved = progress(first + ends.flatten(1) - centre.flatten(), first, target)
+    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy(), replica_mean(moved.numpy()))
 
 
 def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], path: Point, late: slice) -> Estimate | None:
@@ -194,70 +236,18 @@ def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], path: 
     return Estimate(replicas.value, float(np.hypot(replicas.standard_error, replicas.value * inputs)), replicas.n)
 
 
-def _assumptions(
-    functions: Any,
-    runs: Runs,
-    model: Model,
-    known: Mapping[str, Tensor],
-    target: Tensor,
-    way: Tensor,
-) -> dict[str, float]:
-    """What the statement rests on, measured at the end of a run (in one replica where that is all it takes).
-
-    residual: mean square residual over σ²; dependence: correlation of the squared residual with the squared gradient of
-    φ over the samples, 0 when noise does not depend on inputs; moved: how far the equilibrium of the end's orbit lies
-    from that of the start's, over the way; growth: squared norm at the end over that at the start; charge: norm of the
-    equilibrium's charge over the squared norm of what the group moves.
-    """
-    charges, vector = functions.noise_equilibrium_charges, functions.noise_equilibrium_vector
-    sigma = setting(runs, "label_noise")
-    few = {name: leaf if name in model.constants else leaf[:PROBES] for name, leaf in known.items()}
-    ends, residuals, dependences = [], [], []
-    for replica in range(min(PROBED, len(next(iter(runs.final.values()))))):
-        end = {name: leaf[replica] for name, leaf in runs.final.items()}
-        gradients = label_noise_gradients(model, end, few, sigma)
-        ends.append(charges(functions.noise_equilibrium(end, gradients)).flatten())
-        squares, slopes = _residuals(model, end, few)
-        residuals.append(float(squares.mean()) / sigma**2)
-        dependences.append(_correlation(squares, slopes))
-    start = {name: leaf[0] for name, leaf in runs.initial.items()}
-    noise = label_noise_gradients(model, start, few, sigma)
-    drift = torch.stack(ends).mean(0) - charges(functions.noise_equilibrium(start, noise)).flatten()
-    squared_norm = vector(runs.final).square().flatten(1).sum(1)
-    first = vector(runs.initial).square().flatten(1).sum(1)
-    return {
-        "residual": float(np.mean(residuals)),
-        "dependence": float(np.mean(dependences)),
-        "moved": float(drift @ way / way.square().sum()),
-        "growth": float((squared_norm / first).mean()),
-        "charge": float(target.norm() / first[0]),
-    }
-
-
-def _residuals(model: Model, point: Point, known: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Squared residuals (n · outputs), and the squared norm of the gradient of each output."""
-    gradients = predictor_gradients(model, point, known)
-    slopes = torch.stack([leaf.square().flatten(1).sum(1) for leaf in gradients.values()]).sum(0)
-    prediction = predictions(model, point, known)
-    return (prediction - known["y"]).square().flatten(), slopes
-
-
-def _correlation(left: Tensor, right: Tensor) -> float:
-    if len(left) < 3 or float(left.std()) == 0 or float(right.std()) == 0:
-        return 0.0
-    return float(torch.corrcoef(torch.stack([left, right]))[0, 1])
-
-
 def _unusable(paths: Sequence[_Path]) -> str:
-    if free := int(paths[0].assumptions["free"]):
-        return f"zero loss leaves {free} directions beside the orbit: noise moves the solution along them"
     for path in paths:
         if path.assumptions["gone"] < RELAXED:
             gone = path.assumptions["gone"]
             return f"at eta = {path.eta:.3g} the predicted path has gone {gone:.0%} of the way: train longer"
     smallest = paths[-1].assumptions
+    if smallest["beside"] > BESIDE:
+        return f"{smallest['beside']:.1%} of the drift leaves the orbit: noise moves the solution itself"
     if abs(smallest["moved"]) > MOVED:
         return f"the equilibrium itself moved by {smallest['moved']:+.0%} of the way: w has not settled"
+    if "position" in paths[-1].ways and smallest["turning"] > TURNING:
+        return f"noise and Hessian have a relative commutator of {smallest['turning']:.2g}: use smaller steps"
     if smallest["residual"] > QUIET:
         return f"residuals are {smallest['residual']:.2g} of the label noise: use smaller steps"
     return ""
@@ -279,11 +269,13 @@ def _rivals(paths: Sequence[_Path]) -> dict[str, Any]:
 
 
 def _details(paths: Sequence[_Path]) -> dict[str, Any]:
+    keys = {f"{path.eta:.3g}": path for path in paths}
+    ways = {key: path.ways["charges"] for key, path in keys.items()}
     return {
         "eta": [path.eta for path in paths],
-        "steps": {f"{path.eta:.3g}": path.steps for path in paths},
-        "measured": {f"{path.eta:.3g}": path.measured.mean(0) for path in paths},
-        "error": {f"{path.eta:.3g}": path.measured.std(0, ddof=1) / len(path.measured) ** 0.5 for path in paths},
-        "predicted": {f"{path.eta:.3g}": path.predicted for path in paths},
-        "assumptions": {f"{path.eta:.3g}": path.assumptions for path in paths},
+        "steps": {key: path.steps for key, path in keys.items()},
+        "measured": {key: way.measured.mean(0) for key, way in ways.items()},
+        "error": {key: way.measured.std(0, ddof=1) / len(way.measured) ** 0.5 for key, way in ways.items()},
+        "predicted": {key: way.predicted for key, way in ways.items()},
+        "assumptions": {key: path.assumptions for key, path in keys.items()},
     }

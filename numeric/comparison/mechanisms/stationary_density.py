@@ -23,6 +23,7 @@ from numeric.comparison.mechanisms.reading import (
     setting,
     step_size,
 )
+from numeric.comparison.mechanisms.stationary_singular_values import stationary_singular_values
 from numeric.comparison.samples import FloatArray
 from numeric.comparison.statistics import drift_of_halves, replica_mean
 from numeric.comparison.verdict import Outcome, Verdict
@@ -63,8 +64,11 @@ def stationary_density(functions: Any, runs: Sequence[Runs], data: Mapping[str, 
     Needs SGD with label noise on one scalar target {"y": (1, ...)} at three or more step sizes, with the
     observable "predictor", (T, R) or (T, R, 1), recorded after relaxation at snapshots some relaxation times
     apart. The log-density of the prediction is normalized numerically on w > 0. details, by η: "samples" of the
-    last snapshot, "grid", "density", "mean", "variance" with what was predicted, and the distances.
+    last snapshot, "grid", "density", "mean", "variance" with what was predicted, and the distances. A prediction about
+    the singular values of a matrix goes to `stationary_singular_values`.
     """
+    if hasattr(functions, f"{MECHANISM}_norm"):
+        return stationary_singular_values(functions, runs, data)
     runs = sorted(runs, key=step_size, reverse=True)
     samples = [_samples(run, data) for run in runs]
     n = min(array.shape[1] for array in samples)

@@ -9,7 +9,9 @@ from numeric.reporting.mechanisms.drawing import Drawing
 
 
 def joint_stationary_density(details: dict[str, Any], experiment: Experiment, functions: Any) -> Drawing:
-    """Variance and shift of the mean of every coefficient against η."""
+    """Variance and shift of the mean of every coefficient against η; for a matrix, all its ratios."""
+    if "singular_values" in details:
+        return _matrix(details)
     if "shift_ratio" not in details:
         return [], ""
     ratio, error = {}, {}
@@ -27,4 +29,18 @@ def joint_stationary_density(details: dict[str, Any], experiment: Experiment, fu
     return [("extrapolation", data)], (
         "Variance of every coefficient, and shift of its mean from the target, over their predictions; both tend to "
         "one as η falls. The features of the second and the third are correlated, the coefficients are not."
+    )
+
+
+def _matrix(details: dict[str, Any]) -> Drawing:
+    names = list(details["ratios"][0])
+    data = {
+        "eta": details["eta"],
+        "ratio": {name: [ratios[name][0] for ratios in details["ratios"]] for name in names},
+        "error": {name: [ratios[name][1] for ratios in details["ratios"]] for name in names},
+        "title": "Moments of a matrix around its target over their predictions",
+    }
+    return [("extrapolation", data)], (
+        "Variances of the entries between the target's singular vectors, shift of the mean along them, and what the "
+        "nuclear norm has beyond it, over their predictions; all tend to one as η falls."
     )

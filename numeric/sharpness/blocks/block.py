@@ -61,6 +61,15 @@ class Block:
         """All places in the module that the block sees."""
         return [view for views in self.copies.values() for view in views.values() if isinstance(view, View)]
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The declared parameters that some copy lacks."""
+        return tuple(
+            name
+            for name in self.module.PARAMETERS
+            if any(isinstance(views[name], Absent) for views in self.copies.values())
+        )
+
     def move(self, point: Point, condition: float, generator: torch.Generator) -> Point:
         """The point moved along the block's orbit by a random group element; the same function, up to rounding.
 
@@ -92,8 +101,11 @@ class Block:
         return any(bool((after[name][place] != before[name][place]).any()) for place, name in absent)
 
     def check_domain(self, point: Mapping[str, Tensor], metric: str) -> None:
-        """Raises SharpnessError, naming the copy and the head, where the metric is singular (lost rank)."""
-        values = self.read(point)
+        """Raises SharpnessError, naming the copy and the head, where the metric is singular (lost rank).
+
+        In float64: in float32 a point far out on its orbit would pass for singular.
+        """
+        values = {name: leaf.double() for name, leaf in self.read(point).items()}
         functions = self.metric(metric)
         for place, copy in enumerate(self.copies):
             try:

@@ -31,11 +31,12 @@ MEASURE = "volume of the Fisher metric on the range of F"
 class BasinMass:
     """log ∫ exp(−½ δᵀΣ⁻¹δ) dvol over the range of F, dvol the volume of the metric F: (r/2) log 2π + ½ log det(F Σ).
 
-    covariance "gibbs": Σ = T H⁻¹ with the temperature T = η/(2B) that noise of covariance F has in the metric F, H the
-    covariant Hessian; (r/2) log(πη/B) − ½ log det(F⁺H), invariant under smooth function-preserving maps, and at least
-    (r/2) (log(πη/B) − log(S_R/r)) with S_R = tr(F⁺H). "sgd": the Σ of SGD's own stationary state with the measured C,
-    which is not invariant. Both grow as (r/2) log(η/B). Dimensionless; two minima compare at equal rank r, and with
-    their depths −2BL/η (in the details).
+    covariance "gibbs": Σ = T H⁻¹, T = η/(2B), H the covariant Hessian: natural-gradient steps whose noise has the
+    covariance F/B are Langevin dynamics of that temperature in the metric F. (r/2) log(πη/B) − ½ log det(F⁺H) is
+    invariant under smooth function-preserving maps, and at least (r/2) (log(πη/B) − log(S_R/r)) with S_R = tr(F⁺H).
+    "sgd": the Σ of plain SGD's stationary state with the measured C, which is not invariant (with C = F = H it is
+    (η/2B) I to leading order). Both grow as (r/2) log(η/B), the second to leading order in η. Dimensionless; two minima
+    compare at equal rank r, and with their depths −2BL/η (in the details).
     The normalization of 2606.20469 was not at hand: derived here.
     """
 
@@ -95,7 +96,7 @@ class BasinMass:
         singular = state.span.singular
         scaled = 2 * math.pi * singular.unsqueeze(1) * state.covariance * singular
         values = torch.linalg.eigvalsh(scaled)
-        if float(values[0]) <= 0:
+        if float(values[0]) <= values.numel() * torch.finfo(values.dtype).eps * float(values[-1]):
             raise SharpnessError("no basin: the gradient noise, and so SGD's covariance, is singular on the range of F")
         return 0.5 * float(values.log().sum()), {"rank": state.span.rank, "rank_gap": stated_gap(state.span)}
 

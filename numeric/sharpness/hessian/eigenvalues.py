@@ -52,6 +52,8 @@ class TopEigenvalues:
                 f"k={self.k}, products={self.products}, tolerance={self.tolerance:g}: choose k and products of at "
                 "least 1 and a tolerance between 0 and 1"
             )
+        if self.stop not in ("residual", "gap"):
+            raise OptionError(f"stop={self.stop!r}: choose 'residual' or 'gap'")
 
     @property
     def name(self) -> str:
@@ -87,14 +89,20 @@ class TopEigenvalues:
 
     def _start(self, operator: HessianOperator, generator: torch.Generator) -> Tensor:
         """A random unit vector plus a known one, of the length `_lean`."""
-        if self.start is None:
-            known = operator.gradient()
-        else:
-            known = flatten({name: self.start[name] for name in operator.objective.parameters})
+        known = operator.gradient() if self.start is None else self._known(operator.objective.parameters, self.start)
         random = random_vector(operator.objective, generator)
         length = torch.linalg.vector_norm(known)
         random /= torch.linalg.vector_norm(random)
         return random.add_(known.to(random), alpha=self._lean(operator.dimension) / float(length)) if length else random
+
+    @staticmethod
+    def _known(parameters: Point, start: Mapping[str, Tensor]) -> Tensor:
+        lacking = [name for name, leaf in parameters.items() if name not in start or start[name].shape != leaf.shape]
+        if lacking:
+            raise OptionError(
+                f"start lacks {lacking[0]!r}, or has it in another shape: give a tangent of the parameters"
+            )
+        return flatten({name: start[name] for name in parameters})
 
     def _lean(self, dimension: int) -> float:
         return 1 / WARM_NOISE if self.start is not None else GRADIENT_LEAN / math.sqrt(dimension)

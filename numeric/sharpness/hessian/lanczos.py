@@ -19,9 +19,10 @@ from numeric.sharpness.symmetric_operator import SymmetricOperator
 
 # Vectors in the basis before it is restarted. Networks' leading eigenvalue takes 6 to 12 products.
 BASIS = 32
+# Rows of memory taken at a time.
+ROWS = 12
+
 Stop = Literal["residual", "gap"]
-# Rows of memory taken at the start; doubled when they are full.
-FIRST_ROWS = 12
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class _Basis:
 
     def __init__(self, operator: SymmetricOperator, start: Tensor) -> None:
         self.operator = operator
-        self.rows = torch.empty(FIRST_ROWS, len(start), dtype=start.dtype, device=start.device)
+        self.rows = torch.empty(ROWS, len(start), dtype=start.dtype, device=start.device)
         self.filled = 0
         self._append(start)
         self.projected = torch.zeros(0, 0, dtype=torch.float64)
@@ -210,7 +211,7 @@ class _Basis:
 
     def _append(self, vector: Tensor) -> None:
         if self.filled == len(self.rows):
-            self.rows = torch.cat([self.rows, torch.empty_like(self.rows)])
+            self.rows = torch.cat([self.rows, self.rows.new_empty(ROWS, self.rows.shape[1])])
         torch.div(vector, torch.linalg.vector_norm(vector), out=self.rows[self.filled])
         self.filled += 1
 

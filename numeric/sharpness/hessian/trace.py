@@ -29,7 +29,7 @@ class HessianTrace:
     method: "hutchinson" averages zᵀHz over random signs z; its error is √(2/m)·‖offdiag H‖. "hutch++" spends a third of
     the products on a basis Q of what the Hessian does to random vectors, another third on the exact tr QᵀHQ, and
     averages over signs only on the rest of the space, so the few large eigenvalues of networks do not enter its error.
-    Memory: two thirds of `probes` vectors. Unit: the loss per squared unit of the parameters. The standard error joins
+    Memory: some 2·`probes` vectors. Unit: the loss per squared unit of the parameters. The standard error joins
     that of the probes with that over batches; both are in the details.
     """
 
@@ -49,9 +49,10 @@ class HessianTrace:
     def __call__(self, objective: Objective, generator: torch.Generator) -> Value:
         operator = HessianOperator(objective)
         basis, probes = self._vectors(operator, generator)
+        vectors = torch.cat([basis, probes])
         exact, sampled, sizes = [], [], []
-        for products, size in operator.by_batch(torch.cat([basis, probes])):
-            forms = (products * torch.cat([basis, probes])).sum(dim=1)
+        for products, size in operator.by_batch(vectors):
+            forms = torch.einsum("ij,ij->i", products, vectors)
             exact.append(float(forms[: len(basis)].sum()))
             sampled.append(forms[len(basis) :].tolist())
             sizes.append(size)

@@ -49,8 +49,7 @@ class WeightedBall:
         leaves = self._leaves(covector)
         if self.norm == "linf":
             return self._named(torch._foreach_mul(torch._foreach_sign(leaves), self.radius))
-        length = _euclidean(leaves)
-        return self._named(torch._foreach_mul(leaves, self.radius / length.clamp_min(torch.finfo(length.dtype).tiny)))
+        return self._named(torch._foreach_mul(leaves, self.radius * _inverse(_euclidean(leaves))))
 
     def project(self, xi: Point) -> Point:
         """xi·min(1, radius/|xi|), or xi clamped to [−radius, radius]."""
@@ -90,7 +89,7 @@ class WeightedBall:
             torch._foreach_mul_(signs, length)
             torch._foreach_add_(signs, here)
             return signs
-        length /= max(_euclidean(slope).item(), torch.finfo(slope[0].dtype).tiny)
+        length *= _inverse(_euclidean(slope)).item()
         if room is None:
             return list(torch._foreach_add(here, slope, alpha=length))
         for leaf, covector, out in zip(here, slope, room, strict=True):
@@ -158,6 +157,11 @@ class _Stretched(torch.autograd.Function):
     def backward(ctx: Any, *covectors: Tensor) -> tuple[Tensor | None, ...]:
         weights = ctx.saved_tensors
         return (None, *(2 * len(weights) * [None]), *torch._foreach_mul(covectors, weights))
+
+
+def _inverse(length: Tensor) -> Tensor:
+    """1/length; zero for lengths so small that this might overflow: there is no direction then."""
+    return torch.where(length > torch.finfo(length.dtype).tiny * 2**20, 1 / length, 0)
 
 
 def _euclidean(leaves: list[Tensor]) -> Tensor:

@@ -11,11 +11,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from numeric.errors import OptionError
+from numeric.errors import OptionError, SharpnessError
 from numeric.sharpness.blocks import Block, Blocks
 from numeric.sharpness.blocks.balance import balanced
 from numeric.sharpness.parameters import Point, random_tangent
 from numeric.sharpness.perturbation.weighted_ball import WeightedBall
+
+# A parameter that is absent and held at zero stays there to rounding, or moves as far as the others do.
+ABSENT_STEP, ABSENT_ROUNDING = 0.1, 1e-3
 
 Order = Literal[1, 2, 3, "exact"]
 Rest = Literal["adaptive", "fixed"]
@@ -48,6 +51,7 @@ class BlockGeometry:
     def horizontal_noise(self, generator: torch.Generator) -> Point:
         """Standard normal on the horizontal space; the same numbers give the moved tangent at a moved point."""
         coefficients = random_tangent(self.values, generator)
+        coefficients |= {name: torch.zeros_like(coefficients[name]) for name in self.block.absent}
         found: Point = self.functions.project_horizontal(self.values, self.functions.frame(self.values, coefficients))
         return found
 
@@ -109,20 +113,21 @@ class GeodesicBall:
             raise OptionError(f"rest={rest!r}: choose one of {', '.join(get_args(Rest))}")
         if gauge not in get_args(Gauge):
             raise OptionError(f"gauge={gauge!r}: choose one of {', '.join(get_args(Gauge))}")
-        wide = {name: leaf.double() for name, leaf in point.items()}
         dtype = next(iter(point.values())).dtype
         geometries = []
         for place, block in enumerate(blocks.blocks):
-            block.check_domain(wide, metric)  # in float32 a point far out on its orbit would pass for singular
+            block.check_domain(point, metric)
             functions = block.metric(metric)
-            values = block.read(wide)
+            values = {name: leaf.double() for name, leaf in block.read(point).items()}
             if is_balanced(gauge, point):
                 values = {name: leaf.to(dtype) for name, leaf in balanced(functions, values).items()}
             geometries.append(BlockGeometry(block, functions, values, f"{place}:"))
             _check_order(geometries[-1], order)
-        return cls(
-            point, radius, tuple(geometries), _rest_ball(point, blocks, radius) if rest == "adaptive" else None, order
-        )
+            _check_absent(geometries[-1])
+        free = _rest_ball(point, blocks, radius) if rest == "adaptive" else None
+        if not geometries and free is None:
+            raise OptionError("there is nothing to perturb: pass blocks, or rest='adaptive'")
+        return cls(point, radius, tuple(geometries), free, order)
 
     def displace(self, xi: Point) -> Point:
         """The parameters at the ends of the geodesics, differentiable in xi."""
@@ -228,6 +233,22 @@ def _movable(ball: WeightedBall, xi: Point) -> Point:
     """A tangent without the entries that have weight zero: covered by a block, or zero themselves."""
     assert ball.weights is not None  # the adaptive norm has them
     return {name: torch.where(ball.weights[name] == 0, 0, leaf) for name, leaf in xi.items()}
+
+
+def _check_absent(geometry: BlockGeometry) -> None:
+    """Raises SharpnessError where horizontal geodesics lead to values of parameters that the model lacks."""
+    block = geometry.block
+    if not block.absent:
+        return
+    xi = geometry.horizontal_noise(torch.Generator().manual_seed(0))
+    end = geometry.end({name: ABSENT_STEP * leaf for name, leaf in xi.items()}, 2)
+    largest = max(float((end[name] - leaf).abs().max()) for name, leaf in geometry.values.items())
+    for name in block.absent:
+        if float(end[name].abs().max()) > ABSENT_ROUNDING * largest:
+            raise SharpnessError(
+                f"block '{next(iter(block.copies))}' has no '{name}', which a symmetry of '{geometry.functions.NAME}' "
+                f"needs: declare the block without it, and generate its functions"
+            )
 
 
 def _check_order(geometry: BlockGeometry, order: Order) -> None:
