@@ -23,7 +23,7 @@ from numeric.sharpness.flatness.relative_flatness import relative_flatness
 from numeric.sharpness.gradient_noise.alignment import noise_alignment
 from numeric.sharpness.gradient_noise.batch_sharpness import batch_sharpness
 from numeric.sharpness.hessian.eigenvalues import eigenpairs, lambda_max, top_eigenvalues
-from numeric.sharpness.hessian.trace import trace
+from numeric.sharpness.hessian.trace import hessian_trace
 from numeric.sharpness.measure import Measure, Measurement, evaluate
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.perturbation.average import average
@@ -55,6 +55,7 @@ __all__ = [
     "find_blocks",
     "fisher_sharpness",
     "geodesic",
+    "hessian_trace",
     "lambda_max",
     "load_checkpoint",
     "lora_blocks",
@@ -67,6 +68,5 @@ __all__ = [
     "stationary_loss",
     "table",
     "top_eigenvalues",
-    "trace",
     "worst_case",
 ]
