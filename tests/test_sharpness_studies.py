@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from numeric.errors import StoreError
 from numeric.sharpness import Objective, evaluate
-from numeric.sharpness.blocks import View
+from numeric.sharpness.blocks import View, attention_blocks
 from numeric.sharpness.blocks.ready import stacked
 from numeric.sharpness.hessian.trace import HessianTrace
 from numeric.sharpness.perturbation.worst_case import WorstCase
@@ -209,3 +209,19 @@ def test_a_measure_that_cannot_be_taken_leaves_a_gap(example: Any) -> None:
     matrix = measuring.correlation_matrix(values)
     assert matrix[0][1] == matrix[1][0] == pytest.approx(0.8)
     assert measuring._finite({"x": math.inf, "y": 1.0, "z": "s"}) == {"x": None, "y": 1.0, "z": "s"}
+
+
+def test_the_ablated_ball_bends(example: Any) -> None:
+    ablation, networks = example("ablation"), example("networks")
+    model = example("population")._member(networks.VisionTransformer, 0).double().eval()
+    batches = [(images()["x"].double(), images()["y"])]
+    objective = Objective.of(model, functional.cross_entropy, batches)
+    radius, blocks = 2.0, attention_blocks(model)
+    straight = evaluate(WorstCase(radius, adaptive="element", steps=3), objective, seed=0).value
+    for metric in ("invariant", "mixed"):
+        bent = evaluate(ablation.SecondOrderOnly(blocks, radius, metric, steps=3), objective, seed=0).value
+        assert abs(bent / straight - 1) > 1e-4
+    small = 1e-3  # the bend is of second order, and gone in a small ball
+    straight = evaluate(WorstCase(small, adaptive="element", steps=3), objective, seed=0).value
+    bent = evaluate(ablation.SecondOrderOnly(blocks, small, "mixed", steps=3), objective, seed=0).value
+    assert bent == pytest.approx(straight, rel=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from numeric.sharpness import Objective, Value
 from numeric.sharpness.blocks import Blocks
@@ -16,25 +17,44 @@ from numeric.sharpness.quotient.geodesic_ball import BlockGeometry
 
 
 @dataclass(frozen=True)
-class BentBall(WeightedBall):
+class BentBall:
     """The ball of the element-wise adaptive norm, whose tangents lead along geodesics to second order.
 
     Its tangents are not horizontal, and its norm is not invariant: an ablation, as in da Silva et al. 2505.05409
     appendix G, no measure to use.
     """
 
-    geometries: tuple[BlockGeometry, ...] = ()
+    straight: WeightedBall
+    geometries: tuple[BlockGeometry, ...]
+
+    @property
+    def radius(self) -> float:
+        return self.straight.radius
 
     def displace(self, xi: Point) -> Point:
-        straight = super().displace(xi)
-        moved = dict(straight)
-        dtype = next(iter(self.point.values())).dtype
+        ends = self.straight.displace(xi)
+        moved = dict(ends)
         for geometry in self.geometries:
-            aims = geometry.block.read({name: leaf.double() for name, leaf in straight.items()})
+            aims = geometry.block.read({name: leaf.double() for name, leaf in ends.items()})
             tangent = {name: aims[name] - leaf for name, leaf in geometry.values.items()}
-            ends = geometry.end(tangent, 2)
-            geometry.block.write(moved, {name: leaf.to(dtype) for name, leaf in ends.items()})
+            bent = geometry.end(tangent, 2)
+            geometry.block.write(moved, {name: leaf.to(next(iter(ends.values())).dtype) for name, leaf in bent.items()})
         return moved
+
+    def steepest(self, covector: Point) -> Point:
+        return self.straight.steepest(covector)
+
+    def project(self, xi: Point) -> Point:
+        return self.straight.project(xi)
+
+    def length(self, xi: Point) -> Tensor:
+        return self.straight.length(xi)
+
+    def sample(self, generator: torch.Generator) -> Point:
+        return self.straight.sample(generator)
+
+    def noise(self, generator: torch.Generator) -> Point:
+        return self.straight.noise(generator)
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,5 @@ class SecondOrderOnly:
             BlockGeometry(block, block.metric(self.metric), block.read(wide), f"{place}:")
             for place, block in enumerate(self.blocks.blocks)
         )
-        weights = adaptive_weights(point, "element")
-        ball = BentBall(point, self.rho, "l2", weights, geometries)
+        ball = BentBall(WeightedBall(point, self.rho, "l2", adaptive_weights(point, "element")), geometries)
         return WorstCase(self.rho, steps=self.steps).within(ball, objective, generator)

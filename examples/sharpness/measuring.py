@@ -105,22 +105,30 @@ def point_of(model: nn.Module) -> Point:
 
 
 def _measure(member: Member) -> dict[str, Any]:
-    if member.path.exists():
-        saved = read_json(member.path)
-        if saved["setting"] != member.setting:
-            raise StoreError(f"{member.path} was measured in another setting: choose another folder, or remove it")
-        found: dict[str, Any] = saved["measures"]
-        return found
     model = member.model.eval()
-    objective = Objective.of(model, functional.cross_entropy, member.batches)
-    move = member.move(model) if member.move else None
-    found = {}
-    for label, measure in member.measures(model).items():
-        try:
-            found[label] = _record(evaluate(measure, objective, seed=member.seed, move=move))
-        except SharpnessError as error:
-            found[label] = {"value": None, "notes": [str(error)]}
-    write_json(member.path, {"setting": member.setting, "measures": found})
+    found = _saved(member)
+    measures = member.measures(model)
+    missing = {label: measure for label, measure in measures.items() if label not in found}
+    if missing:
+        objective = Objective.of(model, functional.cross_entropy, member.batches)
+        move = member.move(model) if member.move else None
+        for label, measure in missing.items():
+            try:
+                found[label] = _record(evaluate(measure, objective, seed=member.seed, move=move))
+            except SharpnessError as error:
+                found[label] = {"value": None, "notes": [str(error)]}
+        write_json(member.path, {"setting": member.setting, "measures": found})
+    return {label: found[label] for label in measures}
+
+
+def _saved(member: Member) -> dict[str, Any]:
+    """What has been measured already: a measure that is added later is measured alone."""
+    if not member.path.exists():
+        return {}
+    saved = read_json(member.path)
+    if saved["setting"] != member.setting:
+        raise StoreError(f"{member.path} was measured in another setting: choose another folder, or remove it")
+    found: dict[str, Any] = saved["measures"]
     return found
 
 
