@@ -69,13 +69,16 @@ def table(records: Sequence[Mapping[str, Any]]) -> Table:
     }
 
 
-def correlations(values: Table, target: Sequence[float]) -> dict[str, RankCorrelation]:
-    """label → τ with the target (M,), over the models that have a value."""
+def correlations(
+    values: Table, target: Sequence[float], given: Sequence[float] | None = None
+) -> dict[str, RankCorrelation]:
+    """label → τ with the target (M,), over the models that have a value; at fixed `given` (M,), if there is one."""
     found = {}
     for label, column in values.items():
         present = np.isfinite(column)
         if present.sum() >= 4:
-            found[label] = rank_correlation(column[present], np.asarray(target)[present])
+            fixed = None if given is None else np.asarray(given)[present]
+            found[label] = rank_correlation(column[present], np.asarray(target)[present], given=fixed)
     return found
 
 

@@ -41,6 +41,7 @@ from numeric.sharpness.perturbation.average import Average
 from numeric.sharpness.perturbation.worst_case import WorstCase
 from numeric.sharpness.quotient.geodesic import Geodesic
 
+FIT = "training loss"
 CONDITION = 10.0  # of the group elements along whose orbit the change is measured
 
 
@@ -90,11 +91,14 @@ def study(options: Options) -> Findings:
     values = table(records)
     plain = {
         "norm of the parameters": np.array([float(norm(point_of(model))) for model in models]),
-        "training loss": fit.double().numpy(),
+        FIT: fit.double().numpy(),
         "η over B": np.array([recipe.lr / recipe.batch_size for recipe in recipes]),
     }
     everything = {**values, **plain}
     tau = {name: correlations(everything, target.tolist()) for name, target in targets.items()}
+    # Members that fit less have a smaller gap, whatever their sharpness: so also with the training loss held fixed.
+    fixed = {label: column for label, column in everything.items() if label != FIT}
+    tau |= {"gap in loss, fit fixed": correlations(fixed, targets["gap in loss"].tolist(), everything[FIT].tolist())}
     changes = orbit_changes(records)
     return Findings(
         title="Vision transformers on digits: sharpness and generalization",
@@ -218,14 +222,14 @@ def _figures(
     tau: Mapping[str, Mapping[str, RankCorrelation]],
     targets: Mapping[str, np.ndarray],
 ) -> tuple[tuple[str, dict[str, object]], ...]:
-    names = [label for label in values if all(label in rows for rows in tau.values())]
+    names = [label for label in values if all(label in rows for rows in tau.values())] + [FIT]
     intervals = {
         "names": names,
         "series": {
             target: {
-                "middle": np.array([rows[label].tau for label in names]),
-                "low": np.array([rows[label].low for label in names]),
-                "high": np.array([rows[label].high for label in names]),
+                "middle": np.array([rows[label].tau if label in rows else np.nan for label in names]),
+                "low": np.array([rows[label].low if label in rows else np.nan for label in names]),
+                "high": np.array([rows[label].high if label in rows else np.nan for label in names]),
             }
             for target, rows in tau.items()
         },

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_figure, wrapped
 
-SHIFT = 0.24  # between the series of one row
+SHIFT = 0.2  # between the series of one row
 
 
 def draw_intervals(data: Mapping[str, Any]) -> Figure:
