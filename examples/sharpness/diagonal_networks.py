@@ -4,7 +4,7 @@ python examples/sharpness/diagonal_networks.py
 
 1,000 models in one batch: 20 repetitions (other data, other truth) of 50 networks with d = 200 coefficients, trained on
 n = 100 samples of a 90 % sparse truth until the mean squared error is 1e-5, from random starts of random scale with
-random step sizes. About TIME on two quiet cores.
+random step sizes. About 150 s of processor time, so one to two minutes on two quiet cores.
 
 Sign: τ > 0 where sharper models generalize worse. The paper prints τ of sharpness with the generalization gap too, and
 finds −0.68 for adaptive sharpness, −0.83 for geodesic sharpness in the invariant metric and −0.86 in the mixed one: its

@@ -5,7 +5,8 @@ python examples/sharpness/vision_transformers.py
 Trains the population in parallel (16 tokens, width 32, 2 layers, 2 heads; step size, batch size, weight decay,
 augmentation and dropout drawn at random), measures every member, and reports Kendall's τ with the generalization gap
 and the test error, with intervals over models, an ablation, and the matrix of correlations between measures. Models
-and measurements stay in the output folder; a run that was cut off goes on. About TIME on two quiet cores.
+and measurements stay in the output folder; a run that was cut off goes on. About 8 minutes of
+processor time, so 4 on two quiet cores.
 
 Sign: τ > 0 where sharper models generalize worse.
 """
