@@ -5,8 +5,8 @@ python examples/sharpness/digit_networks.py
 Trains both populations by plain SGD with random step and batch sizes to one training loss, and asks whether
 S_R = tr(F⁺H) follows generalization, beside η/B and plain measures. Then the rescaling attack: hidden units are scaled,
 which leaves every function as it is, by the factor that makes the trace of the Hessian a hundred times as large. Models
-and measurements stay in the output folder; a run that was cut off goes on. About 8 minutes of processor time, so 4 on two quiet
-cores.
+and measurements stay in the output folder; a run that was cut off goes on. About 10 minutes of processor time, so 5 on
+two quiet cores.
 
 Sign: τ > 0 where sharper models generalize worse.
 """
