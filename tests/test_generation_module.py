@@ -310,13 +310,13 @@ def test_no_line_is_too_long_and_no_docstring_is_missing(name: str, metric: str)
 
 
 def test_functions_hold_no_data_dependent_control_flow() -> None:
-    """Only ``geodesic``, which looks at ``order``, ``check_domain`` and the check of shapes branch."""
+    """Only ``geodesic``, which looks at ``order``, ``check_domain``, and what asks for shapes and devices branch."""
     for name, metric in CASES:
         for node in ast.parse(generated(name, metric).source).body:
             if isinstance(node, ast.FunctionDef) and any(
                 isinstance(part, ast.If | ast.While) for part in ast.walk(node)
             ):
-                assert node.name in ("geodesic", "check_domain", "_require_alike")
+                assert node.name in ("geodesic", "check_domain", "_require_alike", "_gram")
 
 
 def test_tracebacks_and_inspect_show_the_generated_lines() -> None:

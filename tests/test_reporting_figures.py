@@ -166,6 +166,37 @@ def sample(kind: str) -> dict[str, Any]:
             },
             "title": long,
         },
+        "bands": {
+            "x": eta,
+            "series": {name: {"middle": eta, "low": eta - 0.1, "high": eta + 0.1} for name in ("adaptive", "geodesic")},
+            "title": long,
+            "xlabel": "radius of the ball (dimensionless)",
+            "ylabel": "Kendall's τ (band: 95 %)",
+        },
+        "scatter": {
+            "panels": {
+                f"measure {k}": {"x": rng.gamma(2, 1e-3, 40), "y": rng.gamma(2, 0.1, 40), "label": "τ = −0.31"}
+                for k in range(5)
+            },
+            "groups": ["perceptron", "convolutional"] * 20,
+            "title": long,
+            "ylabel": "gap in loss (dimensionless)",
+            "logarithmic": "both",
+        },
+        "correlations": {
+            "names": [f"worst case, adaptive {k}" for k in range(12)],
+            "matrix": np.corrcoef(rng.standard_normal((12, 20))),
+            "title": long,
+        },
+        "intervals": {
+            "names": [f"worst case, adaptive {k}" for k in range(12)],
+            "series": {
+                name: {"middle": np.zeros(12), "low": np.full(12, -0.2), "high": np.full(12, 0.3)}
+                for name in ("gap in loss", "gap in error", "test error")
+            },
+            "title": long,
+            "xlabel": "Kendall's τ with 95 % interval (dimensionless)",
+        },
     }[kind]
 
 

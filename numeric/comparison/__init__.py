@@ -12,6 +12,13 @@ from numeric.comparison.goodness_of_fit import GoodnessOfFit, kolmogorov_smirnov
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.least_squares import LeastSquares, straight_line, weighted_least_squares
 from numeric.comparison.mean_test import MeanTest
+from numeric.comparison.rank_correlation import (
+    RankCorrelation,
+    kendall,
+    partial_kendall,
+    rank_correlation,
+    rank_correlation_of_studies,
+)
 from numeric.comparison.rivals import RivalOutcome, Rivals
 from numeric.comparison.statistics import bootstrap, replica_mean, replica_variance
 from numeric.comparison.time_stretch import time_stretch
@@ -28,13 +35,18 @@ __all__ = [
     "MeanTest",
     "NumericDensity",
     "Outcome",
+    "RankCorrelation",
     "RivalOutcome",
     "Rivals",
     "Verdict",
     "autocorrelation",
     "bootstrap",
     "integrated_autocorrelation_time",
+    "kendall",
     "kolmogorov_smirnov",
+    "partial_kendall",
+    "rank_correlation",
+    "rank_correlation_of_studies",
     "replica_mean",
     "replica_variance",
     "series_mean",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numeric.datasets.diabetes import diabetes
+from numeric.datasets.digits import digits
 from numeric.datasets.orthonormal_rows import orthonormal_rows
 
-__all__ = ["diabetes", "orthonormal_rows"]
+__all__ = ["diabetes", "digits", "orthonormal_rows"]

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from numeric.errors import CheckError
 from numeric.files import write_whole
+from numeric.reporting.bands_figure import draw_bands
 from numeric.reporting.coefficients_figure import draw_coefficients
 from numeric.reporting.convergence_figure import draw_convergence
+from numeric.reporting.correlations_figure import draw_correlations
 from numeric.reporting.curvature_figure import draw_curvature
 from numeric.reporting.density_figure import draw_density
 from numeric.reporting.edge_figure import draw_edge
@@ -21,9 +23,11 @@ from numeric.reporting.fibre_figure import draw_fibre
 from numeric.reporting.figure_data import load_figure_data, save_figure_data
 from numeric.reporting.gap_figure import draw_gap
 from numeric.reporting.graph_figure import draw_graph
+from numeric.reporting.intervals_figure import draw_intervals
 from numeric.reporting.orbit_figure import draw_orbit
 from numeric.reporting.relaxation_figure import draw_relaxation
 from numeric.reporting.residual_figure import draw_residual
+from numeric.reporting.scatter_figure import draw_scatter
 from numeric.reporting.style import style
 from numeric.reporting.trajectories_figure import draw_trajectories
 
@@ -38,6 +42,10 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "residual": draw_residual,
     "curvature": draw_curvature,
     "relaxation": draw_relaxation,
+    "bands": draw_bands,
+    "scatter": draw_scatter,
+    "correlations": draw_correlations,
+    "intervals": draw_intervals,
     "orbit": draw_orbit,
     "edge": draw_edge,
     "gap": draw_gap,

@@ -51,18 +51,19 @@ class Measurement:
     change_along_orbit: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    random_error: float = 0.0
 
     @property
     def invariant(self) -> bool | None:
         """Whether the change along the orbit is at most `ORBIT_TOLERANCE`.
 
-        None where it was not measured, and where it is larger but within `ORBIT_ERRORS` standard errors of the value:
-        random probes at another point of the orbit are other probes.
+        None where it was not measured, and where it is larger but within `ORBIT_ERRORS` of the value's random errors:
+        the batches are the same at both points, random probes are not.
         """
         if self.change_along_orbit is None or self.change_along_orbit <= ORBIT_TOLERANCE:
             return None if self.change_along_orbit is None else True
-        error = (self.standard_error or 0.0) * ORBIT_ERRORS
-        return None if self.change_along_orbit * abs(self.value) <= error else False
+        change = self.change_along_orbit * abs(self.value)
+        return None if change <= ORBIT_ERRORS * self.random_error else False
 
 
 def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | None = None) -> Measurement:
@@ -81,7 +82,16 @@ def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | 
     if move is not None:
         moved = measure(objective.at(move(objective.parameters)), _generator(seed, counted))
         change = abs(moved.value - found.value) / max(abs(found.value), torch.finfo(objective.dtype).tiny)
-    return Measurement(measure.name, found.value, found.standard_error, cost, change, found.details, found.notes)
+    return Measurement(
+        measure.name,
+        found.value,
+        found.standard_error,
+        cost,
+        change,
+        found.details,
+        found.notes,
+        found.random_error,
+    )
 
 
 def _generator(seed: int, objective: Objective) -> torch.Generator:

@@ -13,7 +13,9 @@ class Value:
     """The value of one measure at one point.
 
     value carries the unit of the loss (curvatures: per squared unit of the parameters; ratios: dimensionless, as each
-    measure says). standard_error: over batches or random probes, None where there is one batch and nothing random.
+    measure says). standard_error: over batches and random probes, None where there is one batch and nothing random.
+    random_error: the part of it that comes from random probes or draws, which another point of an orbit draws anew; 0
+    where the value is a function of the point and the data.
     details: further numbers by name (JSON values); notes: what had to be done differently, one sentence each.
     """
 
@@ -21,6 +23,7 @@ class Value:
     standard_error: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    random_error: float = 0.0
 
 
 def over_batches(values: Sequence[float], sizes: Sequence[int]) -> tuple[float, float | None]:

@@ -79,7 +79,7 @@ def minibatch_source(name: str, source: str) -> str:
     return function_source(
         f"{name}(hessians: Tensor, gradients: Tensor, eta: float, batch_size: int, replacement: bool = True, "
         "weight_decay: float = 0.0)",
-        "Stationary covariance of θ by minibatches alone, for quadratic losses; batches of steps independent.",
+        "Stationary covariance of θ by independent minibatches alone, for quadratic losses.",
         [
             "hessians: of the single samples' losses, symmetric, tensor ``(*batch, N, D, D)``.",
             "gradients: of the single samples' losses at the minimum, tensor ``(*batch, N, D)``.",

@@ -81,7 +81,7 @@ return ({FIELDS}(point)[..., :count, :] * theta.unsqueeze(-2)).sum(-1)
         MOVE_GRADIENTS: text(
             MOVE_GRADIENTS,
             "gradients: dict[str, Tensor], t: Tensor",
-            "Gradients of a function that the group leaves alone, as they are where the point has moved by t.",
+            "Gradients of a function of the orbit, as they are where the point has moved by t.",
             "dict with the keys and shapes of gradients.",
             f"return {MOVE}(gradients, {SIGNS}(gradients) * t)",
             "dict[str, Tensor]",
@@ -89,12 +89,13 @@ return ({FIELDS}(point)[..., :count, :] * theta.unsqueeze(-2)).sum(-1)
         DRIFT: text(
             DRIFT,
             steps,
-            "η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, X_a⟩: of a symmetric generator the mean change of its charge in one "
-            "step, of any other twice the mean step along its field.",
-            f"tensor (*batch, {axes}generators).",
+            "η² E⟨g, A_a g⟩ − (1 − (1 − ηλ)²) ⟨θ, X_a⟩ of every generator a.",
+            f"tensor (*batch, {axes}generators): mean change of the charge in a step where the generator is symmetric, "
+            "twice the mean step along its field elsewhere.",
             f"""
 decay = 1 - (1 - eta * weight_decay) ** 2
-theta, g = {VECTOR}(point).unsqueeze(-2), {VECTOR}(gradients).unsqueeze(-2)
+theta = {VECTOR}(point).unsqueeze(-2)
+g = {VECTOR}(gradients).unsqueeze(-2)
 noise = ({TRANSPOSED}(gradients) * g).sum(-1).mean({-2 - rank})
 return eta**2 * noise - decay * ({FIELDS}(point) * theta).sum(-1)
 """,
@@ -112,9 +113,8 @@ return fields @ fields.mT
         CURVATURE: text(
             CURVATURE,
             steps,
-            "A quarter of the second derivative of η² E‖g‖² + (1 − (1 − ηλ)²) ‖θ‖² in the coordinates of a move; 0 for "
-            "rotations, along which it is constant.",
-            f"tensor (*batch, {axes}generators, generators).",
+            "A quarter of the second derivative of η² E‖g‖² + (1 − (1 − ηλ)²) ‖θ‖² along moves.",
+            f"tensor (*batch, {axes}generators, generators), 0 for rotations, along which it is constant.",
             f"""
 decay = 1 - (1 - eta * weight_decay) ** 2
 signs = {SIGNS}(point)
@@ -147,7 +147,7 @@ return (inverse @ drift.unsqueeze(-1)).squeeze(-1) / 2
 for _ in range({NEWTON_STEPS}):
     drift = {DRIFT}(point, gradients, eta, weight_decay)
     curvature = {CURVATURE}(point, gradients, eta, weight_decay)
-    # Convex without shifts; with them it may not be, and is less curved than where their own part is doubled.
+    # Convex without shifts; with them it may not be, and doubling their own part bounds it.
     shifts = ({SIGNS}(point) == 0).to(curvature.dtype)
     wide = curvature * (1 + torch.outer(shifts, shifts))
     values = torch.linalg.eigvalsh(curvature)
@@ -172,7 +172,7 @@ return point
         RATES: text(
             RATES,
             steps,
-            "Rates per step at which deviations from the equilibrium decay, ascending; 0 for what nothing moves.",
+            "Rates per step at which deviations decay, ascending; 0 for what nothing moves.",
             f"tensor (*batch, {axes}generators but rotations).",
             f"""
 # Of the generators' Gram matrix, what rotations leave.
@@ -180,7 +180,8 @@ kept = ({SIGNS}(point) <= 0).nonzero().squeeze(-1)
 inverse = torch.linalg.pinv({GRAM}(point), rtol={RANK}, hermitian=True)
 values, vectors = torch.linalg.eigh(inverse[..., kept, :][..., kept])
 root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
-curvature = {CURVATURE}(point, gradients, eta, weight_decay)[..., kept, :][..., kept]
+curvature = {CURVATURE}(point, gradients, eta, weight_decay)
+curvature = curvature[..., kept, :][..., kept]
 return torch.linalg.eigvalsh(root.mT @ curvature @ root)
 """,
         ),

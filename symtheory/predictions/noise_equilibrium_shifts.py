@@ -128,14 +128,13 @@ class ShiftSources:
 
     def _taken(self) -> str:
         weights = sorted({name for shift in self._made_up for name in _weights(shift)})
-        entries = ", ".join(f'"{name}": gradients["{name}"]' for name in weights)
-        cotangents = ", ".join(f'"{name}": gradients["{name}"]' for name in self.changed)
+        read, shifted = (", ".join(f'"{name}"' for name in names) for names in (weights, self.changed))
         body = [
             f"{INDENT}def change(weights: dict[str, Tensor]) -> dict[str, Tensor]:",
             f"{2 * INDENT}return {SHIFTED}({{**gradients, **weights}}, t)",
             "",
-            *fold_statement("weights = ", f"{{{entries}}}"),
-            *fold_statement("behind = ", f"{{{cotangents}}}"),
+            f"{INDENT}weights = {{key: gradients[key] for key in [{read}]}}",
+            f"{INDENT}behind = {{key: gradients[key] for key in [{shifted}]}}",
             f"{INDENT}return torch.func.vjp(change, weights)[1](behind)[0]",
         ]
         return function_source(
@@ -192,7 +191,7 @@ class ShiftSources:
         body.lines.append(f"{INDENT}return {MOVE}({{**gradients, **kept}}, {SIGNS}(gradients) * t)")
         return function_source(
             f"{MOVE_GRADIENTS}(gradients: dict[str, Tensor], t: Tensor)",
-            "Gradients of a function that the group leaves alone, as they are where the point has moved by t.",
+            "Gradients of a function of the orbit, as they are where the point has moved by t.",
             [self._gradients, "t: tensor (*batch, generators), with no axes that the gradients do not have."],
             "dict with the keys and shapes of gradients.",
             body.lines,

@@ -77,7 +77,7 @@ class FisherNoiseAlignment:
         value = _ratio(total)
         left_out = torch.stack([_ratio(total - row) for row in moments])
         error = math.sqrt((probes - 1) * float((left_out - left_out.mean()).square().mean()))
-        return Value(float(value), error, {"probes": probes}, distribution.notes)
+        return Value(float(value), error, {"probes": probes}, distribution.notes, error)
 
 
 def _cosine(noise: Tensor, fisher: Tensor) -> float:

@@ -96,7 +96,7 @@ class FisherSharpness:
         }
         plain = () if self._covariant else (PLAIN,)
         notes = (*distribution.notes, *found.notes, *plain, *self._doubts(details))
-        return Value(found.value, found.standard_error, details, notes)
+        return Value(found.value, found.standard_error, details, notes, found.standard_error or 0.0)
 
     def _found(
         self, objective: Objective, distribution: Predictive, root: Root, slope: Tensor, generator: torch.Generator

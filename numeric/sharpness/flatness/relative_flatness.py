@@ -83,7 +83,7 @@ class RelativeFlatness:
         error = statistics.stdev(by_probe) / math.sqrt(len(by_probe))
         details |= {"standard_error_of_probes": error, "standard_error_of_batches": spread}
         note = f"the exact sum takes more than {self.probes} Hessian products: estimated with {self.probes} random ones"
-        return Value(value, math.hypot(error, spread or 0.0), details, (*notes, note))
+        return Value(value, math.hypot(error, spread or 0.0), details, (*notes, note), error)
 
     def _directions(self, weight: Tensor, generator: torch.Generator) -> tuple[list[Tensor], bool]:
         """Matrices V like W whose vᵀHv sum (exact) or average to κ, and whether they are exact."""

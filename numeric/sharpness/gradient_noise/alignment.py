@@ -58,7 +58,8 @@ class NoiseAlignment:
             "covariance_norm": found.left_norm,
             f"{self.target}_norm": found.right_norm,
         }
-        return Value(found.value, found.standard_error, details, tuple(getattr(matrix, "notes", ())))
+        notes = tuple(getattr(matrix, "notes", ()))
+        return Value(found.value, found.standard_error, details, notes, found.standard_error or 0.0)
 
 
 def noise_alignment(

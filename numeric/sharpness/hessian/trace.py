@@ -66,7 +66,7 @@ class HessianTrace:
             "trace_on_the_sketch": over_batches(exact, sizes)[0],
         }
         total = None if spread is None and not len(probes) else math.hypot(error, spread or 0.0)
-        return Value(value, total, details, operator.notes)
+        return Value(value, total, details, operator.notes, error)
 
     def _vectors(self, operator: HessianOperator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Orthonormal rows on whose span the trace is taken exactly, and the probes of the rest."""

@@ -73,7 +73,9 @@ class Average:
             sizes.append(batch.size)
         mean, error = over_batches(means, sizes)
         notes = rounding_notes(mean, over_batches(bases, sizes)[0], objective.dtype)
-        return Value(mean, errors[0] if error is None else error, self._details(errors, sizes), notes)
+        details = self._details(errors, sizes)
+        draws = details.get("standard_error_of_draws", 0.0)
+        return Value(mean, errors[0] if error is None else error, details, notes, draws)
 
     def _rises(
         self, objective: Objective, ball: Ball, batch: Batch, base: float, generator: torch.Generator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, final, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from numeric.sharpness.walk import PlainWalk, Walk
 Norm = Literal["l2", "linf"]
 
 
+@final
 @dataclass(frozen=True)
 class WeightedBall:
     """{θ + T·xi : |xi| ≤ radius}, in the l2 or linf norm over all D entries at once, T diagonal.
@@ -23,6 +24,7 @@ class WeightedBall:
     weights: T in shapes that broadcast to the parameters', of any sign; None for T = 1. Tangents xi = T^{-1}δ are in
     units of T, in which the ball is round: steepest directions and projections are those of the plain ball.
     radius: in the parameters' unit if T = 1, else dimensionless. Where T is zero the parameter does not move.
+    Its walk knows the displacement by heart: another one makes another ball, not a subclass.
     Raises OptionError for a radius that is not positive and finite, or another norm.
     """
 
