@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -70,6 +71,15 @@ def carry_out(run: Run) -> dict[str, Any]:
     return jsonable(record)
 
 
+def answers(runs: list[Run], workers: int) -> Iterator[dict[str, Any]]:
+    """The records in the order of the runs, several at once in processes of their own."""
+    if workers == 1:
+        yield from map(carry_out, runs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(carry_out, runs)
+
+
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Data of the figure "gap": the runs with noise that are at the edge, and the powers of 1/b fitted to them."""
     series: dict[str, dict[str, list[float]]] = {}
@@ -102,11 +112,10 @@ def main() -> None:
     steps, every = (300, 13) if options.quick else (options.steps, EVERY)
     folder = options.folder / "quick" if options.quick else options.folder
     runs = [Run(case, batch, steps, every, options.seed, folder) for case in chosen for batch in batches]
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        records = []
-        for record in pool.map(carry_out, runs):
-            print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", flush=True)
-            records.append(record)
+    records = []
+    for record in answers(runs, options.workers):
+        print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", flush=True)
+        records.append(record)
     (folder / "answers.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     data = summary(records)
     for name, fit in data["fits"].items():
