@@ -14,6 +14,7 @@ from numeric.comparison.mechanisms.local_quadratic import LARGEST, TrainingLoss
 from numeric.errors import CheckError
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
+from numeric.experiments.start import acts_on_coefficients
 from numeric.experiments.synthetic import synthetic
 from numeric.experiments.valley import EdgeObservable, valley_of
 from numeric.flat_points import shapes_of, unflattened
@@ -26,7 +27,8 @@ from numeric.training.stream_seed import stream_seed
 class Plan:
     """edges: 2/η over the largest |curvature| at the start. width: the gap to leading order over the standard deviation
     of y, by which the temperature is chosen. burn, length: in the time 1/√α in which y and x relax; snapshots: in the
-    time that is read. samples, deviation, noise: of the synthetic data."""
+    time that is read. samples, deviation, noise: of the synthetic data; size: coefficients of a free length. near:
+    standard deviation of the start of a graph that is its own loss, small, so that its lowest terms count."""
 
     edges: tuple[float, ...] = (12.0, 18.0, 28.0, 48.0)
     width: float = 2.0
@@ -37,6 +39,8 @@ class Plan:
     samples: int = 8
     deviation: float = 1.0
     noise: float = 0.3
+    size: int = 3
+    near: float = 0.3
 
 
 def own_loss(prediction: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -60,7 +64,7 @@ def run(
     `data` are not used. Isotropic noise of temperature T is noise of variance 2T/η in every direction. Raises
     CheckError where training does not sharpen up to an edge.
     """
-    model = as_model(module)
+    model = _with_sizes(as_model(module), plan.size)
     problem = _own(model, plan, seed) if _is_a_loss(model) else _network(model, plan, seed)
     loss = TrainingLoss(
         replace(model, fixed=problem.constants) if model.constants else model,
@@ -113,6 +117,18 @@ def _temperature(functions: Any, found: Mapping[str, float], lr: float, width: f
     return width * math.sqrt(found["alpha"]) / float(forecast)
 
 
+def _with_sizes(model: Model, size: int) -> Model:
+    """The model with every free length of a vector of coefficients put in."""
+    if not acts_on_coefficients(model):
+        return model
+    return replace(
+        model,
+        parameters={
+            name: tuple(size if isinstance(n, str) else n for n in shape) for name, shape in model.parameters.items()
+        },
+    )
+
+
 def _is_a_loss(model: Model) -> bool:
     """Whether the predictor is one number, of parameters alone."""
     if model.inputs or model.constants or any(isinstance(n, str) for shape in model.parameters.values() for n in shape):
@@ -124,7 +140,7 @@ def _is_a_loss(model: Model) -> bool:
 def _own(model: Model, plan: Plan, seed: int) -> Problem:
     generator = torch.Generator().manual_seed(stream_seed(seed, "start in a valley", 0, 0))
     start = {
-        name: plan.deviation * torch.randn(tuple(map(int, shape)), generator=generator, dtype=torch.float64)
+        name: plan.near * torch.randn(tuple(map(int, shape)), generator=generator, dtype=torch.float64)
         for name, shape in model.parameters.items()
     }
     return Problem({"y": torch.zeros(1, dtype=torch.float64)}, {}, own_loss, start, start)

@@ -17,6 +17,7 @@ Scalar = Callable[[Tensor], Tensor]
 
 # Largest number of moves along the floor, and the relative length of one.
 MOVES, LONGEST = 60, 0.5
+RELAXING = 10  # steps that lead from anywhere onto the floor
 CLOSE = 1e-3  # relative distance of the sharpness from the one wanted
 
 
@@ -54,6 +55,7 @@ class Valley:
 
         Raises CheckError where training does not sharpen on the way, or S does not get there.
         """
+        theta = self.relaxed(theta)
         for _ in range(MOVES):
             found = self.measure(theta)
             theta, missing, alpha = found["floor"], sharpness - found["sharpness"], found["alpha"]
@@ -67,6 +69,14 @@ class Valley:
             move = -missing / alpha * torch.func.grad(self.loss)(theta)
             theta = theta + move * min(1.0, LONGEST * (1 + float(theta.norm())) / float(move.norm()))
         raise CheckError(f"not at the edge: S does not get from {float(found['sharpness']):.3g} to {sharpness:.3g}")
+
+    def relaxed(self, theta: Tensor) -> Tensor:
+        """θ (D,) after gradient descent whose every step is half of what the curvature there allows."""
+        gradient = torch.func.grad(self.loss)
+        for _ in range(RELAXING):
+            curvatures = torch.linalg.eigvalsh(torch.func.jacrev(gradient)(theta))
+            theta = theta - gradient(theta) / curvatures.abs().max()
+        return theta
 
 
 @dataclass(frozen=True)
