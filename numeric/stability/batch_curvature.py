@@ -17,7 +17,7 @@ def batch_curvature(objective: Objective, how: SecondOrder, batches: Sequence[Ba
     """The three averages of `numeric.sharpness.batch_sharpness` over these batches, by name; nan where g vanishes.
 
     Costs three units of each batch, and two of the whole data for each batch in "full_hessian". Memory: one gradient
-    at a time. Unit: the loss per squared unit of the parameters.
+    at a time. Of the loss without weight decay. Unit: the loss per squared unit of the parameters.
     """
     operator = HessianOperator(objective, how)
     own, full, squares = [], [], []
