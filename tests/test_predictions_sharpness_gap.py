@@ -118,6 +118,42 @@ def test_the_gap_of_the_normal_form(sigma: float) -> None:
     assert abs(float(gap.mean()) - leading) > 4 * error or sigma == 8.0
 
 
+@pytest.mark.parametrize(("sigma", "known"), [(0.5, 11.4), (1.0, 2.9)])
+def test_where_the_forecast_is_out_of_its_range_the_identity_holds(sigma: float, known: float) -> None:
+    """The gap over its leading order, known from longer simulations: n = 400 replicas, 6,000 steps, |z| < 4."""
+    found, made = simulate(sigma, replicas=400, steps=6000), functions()
+    numbers = (torch.tensor(1.0), torch.tensor(4.0), torch.tensor(sigma**2))
+    gap, leading = -found["y"], float(made.sharpness_gap(*numbers, 0.02, 0.0))  # type: ignore[attr-defined]
+    error = float(gap.std() / gap.numel() ** 0.5)
+    spread = found["x4"].mean() - found["x2"].mean() ** 2
+    identity = float(made.sharpness_gap_identity(*numbers, spread, found["x2y2"].mean(), 0.02))  # type: ignore[attr-defined]
+    assert abs(float(gap.mean()) - known * leading) < 4 * error + 0.05 * leading
+    assert abs(float(gap.mean()) - identity) < 8 * error  # both sides fluctuate
+    assert abs(float(gap.mean()) - leading) > 8 * error
+
+
+def test_noise_of_the_drift_widens_the_gap_exactly() -> None:
+    """The normal form with a second noise in y, of standard deviation sigma_s = 4 a step of η: n = 400, |z| < 4."""
+    generator, made = torch.Generator().manual_seed(SEED), functions()
+    alpha, beta, noise, drift, eta = (torch.tensor(v, dtype=torch.float64) for v in (1.0, 4.0, 16.0, 16.0, 0.02))
+    x = torch.randn(400, generator=generator, dtype=torch.float64)
+    y = torch.full((400,), -0.5, dtype=torch.float64)
+    sums = {name: torch.zeros(400, dtype=torch.float64) for name in ("y", "x2", "x4", "x2y2")}
+    for k in range(6000):
+        xi, zeta = torch.randn(2, 400, generator=generator, dtype=torch.float64)
+        after = made.sharpness_gap_step(x, y, xi, alpha, beta, noise, float(eta))  # type: ignore[attr-defined]
+        x, y = after["x"], after["y"] + eta * drift.sqrt() * zeta
+        if k >= 1500:
+            for name, value in (("y", y), ("x2", x * x), ("x4", x**4), ("x2y2", x * x * y * y)):
+                sums[name] += value / 4500
+    spread = sums["x4"].mean() - sums["x2"].mean() ** 2
+    exact = made.sharpness_gap_identity(alpha, beta, noise, spread, sums["x2y2"].mean(), 0.02)  # type: ignore[attr-defined]
+    added = made.sharpness_gap_of_drift_noise(alpha, drift, 0.02)  # type: ignore[attr-defined]
+    gap, error = -sums["y"].mean(), sums["y"].std() / 20
+    assert abs(gap - exact - added) < 4 * error
+    assert abs(gap - exact) > 8 * error
+
+
 def test_identity_needs_every_term() -> None:
     step = normal_form()
     assert step.stationarity(Y) == sp.expand(ETA * SHARPENING - ETA * STABILIZATION * MEAN(X**2) / 2)
