@@ -21,7 +21,8 @@ class Claim:
 
     sizes: small ones for the certificate; kinds and dimension: of the factors of the continuous group, in any order;
     laws: number of independent conservation laws of gradient flow; discrete: kinds and sizes of the generators of
-    what is left besides; nonlinear: null directions of the Jacobian at these sizes that belong to no affine symmetry.
+    what is left besides; nonlinear: null directions of the Jacobian at these sizes that belong to no affine symmetry;
+    other_laws: conservation laws that come from no symmetry.
 
     The laws are those of the group: one for each symmetric generator of GL, each rescaling, and each shift of one
     parameter by itself; none for rotations, nor for shifts whose compensation is a product of t with a parameter.
@@ -36,6 +37,7 @@ class Claim:
     laws: sp.Expr | int
     discrete: str = ""
     nonlinear: int = 0
+    other_laws: int = 0
 
     def at_sizes(self, number: sp.Expr | int) -> int:
         """A number in symbolic sizes, at the sizes of the claim."""
@@ -94,7 +96,7 @@ CLAIMS: dict[str, Claim] = {
     "monomial": Claim(WIDTH_2, "rescaling", h, h, "permutation(h) sign_flip(h)"),
     # One number of two parameters: its level sets are curves, none of them an orbit of an affine map. Gradient flow of
     # whatever loss moves on the curves across them, so what numbers these is a law without a symmetry.
-    "curved_valley": Claim({}, "", 0, 1, "sign_flip()", nonlinear=1),
+    "curved_valley": Claim({}, "", 0, 0, "sign_flip()", nonlinear=1, other_laws=1),
     # An odd function without a scaling law: units are unique up to sign and order (Sussmann).
     "tanh_net": Claim(WIDTH_2, "", 0, 0, "permutation(h) sign_flip(h)"),
     # W, U and V of a unit rescale with product one. Three inputs: with two, quadratic forms near a product of linear
