@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,9 @@ from numeric.stability.whole_batch import whole_batch
 # A valley of curvature 40 + 3s whose floor falls by s/2: α = 1.5, β = 9; at η = 0.02 the edge is 100, at s = 20.
 ETA, CURVATURE, SLOPE, PULL = 0.02, 40.0, 3.0, 0.5
 ALPHA, BETA, EDGE = PULL * SLOPE, SLOPE**2, 2 / ETA
+
+
+GENERATOR = torch.Generator().manual_seed(6)
 
 
 class Valley(nn.Module):
@@ -89,6 +93,16 @@ def test_without_noise_the_sharpness_is_at_the_edge() -> None:
     found = answer(forecast(run, sharpness_gap, window=0.9))
     assert found.outcome == "forecast holds", found.sentence
     assert "no noise" in found.sentence
+
+
+def test_where_sharpening_is_not_known_nothing_is_said(at_edge: EdgeRun) -> None:
+    inside = at_edge.steps < 500
+    records = {name: values[inside] for name, values in at_edge.records.items()}
+    short = replace(at_edge, steps=at_edge.steps[inside], records=records, step=500)
+    noisy = replace(short, records={**records, "alpha": torch.randn(len(short.steps), generator=GENERATOR).double()})
+    found = answer(forecast(noisy, sharpness_gap, window=1.0))
+    assert found.outcome == "undecided"
+    assert "not known to differ from zero" in found.sentence
 
 
 def test_not_at_the_edge() -> None:

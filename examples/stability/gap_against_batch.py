@@ -84,7 +84,7 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Data of the figure "gap": the runs with noise that are at the edge, and the powers of 1/b fitted to them."""
     series: dict[str, dict[str, list[float]]] = {}
     for record in records:
-        if not record["answer"].startswith(("forecast", "undecided")) or record["batch_size"] == SAMPLES:
+        if not record["sentence"].startswith("at the edge") or record["batch_size"] == SAMPLES:
             continue
         column = series.setdefault(
             record["case"], {k: [] for k in ("inverse_batch", "gap", "error", "leading", "corrected")}

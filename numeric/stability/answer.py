@@ -52,6 +52,10 @@ class Answer:
 
 def answer(found: Forecast) -> Answer:
     """Read a forecast: at the edge or not, and if so, whether it holds. All limits stand at the head of this file."""
+    alpha = found.alpha
+    if abs(alpha.value) <= Z * alpha.standard_error:
+        unknown = f"α = {_shown(alpha.value, alpha.standard_error)} is not known to differ from zero: train longer"
+        return Answer("undecided", f"undecided: {unknown}", (unknown,), None, found)
     absent = _why_not_at_edge(found)
     if absent:
         return Answer("not at the edge", f"not at the edge: {'; '.join(absent)}", tuple(absent), None, found)
@@ -72,11 +76,11 @@ def answer(found: Forecast) -> Answer:
             referee,
             found,
         )
-    if deviation > HOLDS or width > HOLDS:
-        reason = f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}: train longer"
-        return Answer("undecided", f"at the edge, undecided ({said}): {reason}", (reason,), referee, found)
-    sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
     doubts = tuple(_violations(found, None))
+    if deviation > HOLDS or width > HOLDS:
+        why = (f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}, train longer", *doubts)
+        return Answer("undecided", f"at the edge, undecided ({said}): {'; '.join(why)}", why, referee, found)
+    sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
     if doubts:
         sentence += f", although {'; '.join(doubts)}"
     return Answer("forecast holds", sentence, doubts, referee, found)
@@ -84,7 +88,7 @@ def answer(found: Forecast) -> Answer:
 
 def _why_not_at_edge(found: Forecast) -> list[str]:
     alpha, balance = found.alpha, found.balance.value
-    if not alpha.value > Z * alpha.standard_error:
+    if not alpha.value > 0:
         return [f"training does not sharpen, α = {_shown(alpha.value, alpha.standard_error)}"]
     reasons = []
     if not balance >= 1 / BALANCE:
