@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,21 +65,21 @@ CRITERION = (
 @dataclass(frozen=True)
 class _Way:
     """Parts of the way from the start to the equilibrium, measured (R, T) and predicted (T,); moved: how far the
-    equilibrium of the orbits on which replicas end lies from that of the start's, in parts of the way."""
+    equilibrium of the orbits on which replicas end lies from that of the start's, in parts of the way, (R,)."""
 
     measured: FloatArray
     predicted: FloatArray
-    moved: Estimate
+    moved: FloatArray
 
     @property
     def gone(self) -> Estimate:
         """Measured over predicted part of the way, late time averages of each replica first; the end of the way is
-        where it has moved to, as w fluctuates about another mean than the start."""
+        where it has moved to, as w fluctuates about another mean than the start. A quotient of two means over the same
+        replicas: its error is that of the residuals."""
         late = slice(int((1 - LATE) * len(self.predicted)), None)
-        found = replica_mean(self.measured[:, late].mean(1) / self.predicted[late].mean())
-        length = 1 + self.moved.value
-        error = np.hypot(found.standard_error, found.value / length * self.moved.standard_error) / length
-        return Estimate(found.value / length, float(error), found.n)
+        found, length = self.measured[:, late].mean(1) / self.predicted[late].mean(), 1 + self.moved
+        ratio = float(found.mean() / length.mean())
+        return replace(replica_mean((found - ratio * length) / length.mean()), value=ratio)
 
     @property
     def settled(self) -> float:
@@ -168,7 +168,7 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
         conserved=float(charges(start).flatten() @ scale),
         assumptions={
             **assumptions(functions, runs, model, known),
-            "moved": max((way.moved.value for way in ways.values()), key=abs),
+            "moved": max((float(way.moved.mean()) for way in ways.values()), key=abs),
             "gone": min(way.settled for way in ways.values()),
             "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
             "charge": float(target.norm() / formula(functions, f"{MECHANISM}_vector")(start).square().sum()),
@@ -192,7 +192,7 @@ def _way(of: Callable[[Point], Tensor], start: Point, path: Point, seen: Point, 
     measured = progress(of(seen).flatten(2), first, target)
     centre, ends = (of(each) for each in centres)
     moved = progress(first + ends.flatten(1) - centre.flatten(), first, target)
-    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy(), replica_mean(moved.numpy()))
+    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy(), moved.numpy())
 
 
 def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], path: Point, late: slice) -> Estimate | None:

@@ -44,12 +44,15 @@ def assumptions(functions: Any, runs: Runs, model: Model, known: Mapping[str, Te
 def equilibria(functions: Any, runs: Runs, model: Model, known: Mapping[str, Tensor]) -> tuple[Point, Point]:
     """The equilibrium on the start's orbit, leaves (*shape), and on those where replicas end, leaves (R, *shape)."""
     sigma, probes = setting(runs, "label_noise"), _first(model, known, PROBES)
-
-    def equilibrium(point: Point) -> Point:
-        return dict(functions.noise_equilibrium(point, label_noise_gradients(model, point, probes, sigma)))
-
-    ends = [equilibrium(end) for end in _ends(runs)]
-    return equilibrium(common_start(runs)), {name: torch.stack([end[name] for end in ends]) for name in ends[0]}
+    ends = {name: leaf.to(torch.float64) for name, leaf in runs.final.items()}
+    found = [
+        label_noise_gradients(model, {name: leaf[replica] for name, leaf in ends.items()}, probes, sigma)
+        for replica in range(len(next(iter(ends.values()))))
+    ]
+    gradients = {name: torch.stack([each[name] for each in found]) for name in ends}
+    start = common_start(runs)
+    centre = functions.noise_equilibrium(start, label_noise_gradients(model, start, probes, sigma))
+    return dict(centre), dict(functions.noise_equilibrium(ends, gradients))
 
 
 def progress(values: Tensor, first: Tensor, target: Tensor) -> Tensor:
