@@ -16,15 +16,17 @@ import symtheory as st
 from numeric.experiments import Experiment
 from numeric.experiments import noise_equilibrium as experiment
 
-# Little noise, for the shifted bias fluctuates about its way as all parameters do.
-PLAN = experiment.Plan(temperature=0.05, replicas=128, most_samples=2_048, records=64)
+# Little noise and a long way, for the shifted bias fluctuates about its way as all parameters do.
+PLAN = experiment.Plan(
+    temperature=0.05, displacement=1.0, steepest=4.0, replicas=128, most_samples=2_048, records=64, teachers=8
+)
 Functions = dict[str, Callable[..., Any]]
 
 
 @pytest.fixture(scope="module")
 def graph() -> st.Parametrization:
-    v, w, b, c = st.param("v", 1, 1), st.param("w", 1, 1), st.param("b", 1), st.param("c", 1)
-    return st.Parametrization(v @ (w @ st.input("x", 1) + b) + c, name="two_biases")
+    v, w, b, c = st.param("v", 2, 1), st.param("w", 1, 2), st.param("b", 1), st.param("c", 2)
+    return st.Parametrization(v @ (w @ st.input("x", 2) + b) + c, name="two_biases")
 
 
 @pytest.fixture(scope="module")

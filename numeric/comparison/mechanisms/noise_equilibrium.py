@@ -14,7 +14,7 @@ from numeric.comparison.estimate import Estimate
 from numeric.comparison.label_noise_gradients import label_noise_gradients
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
-from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, equilibria, progress
+from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, equilibria, progress, settling
 from numeric.comparison.mechanisms.reading import (
     common_start,
     complete_model_of,
@@ -45,6 +45,7 @@ MOVED = 0.25  # largest change of the equilibrium itself during a run, over the 
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
 BESIDE = 1e-3  # largest part of the drift along zero loss that leaves the orbit
 TURNING = 0.1  # largest commutator of noise and Hessian, where shifts that biases make up for rest on it
+LAGS = 1.0  # fastest rate along the orbit over the slowest at which w relaxes, at the smallest step
 PARTS = 8  # of the data, whose spread is the error of what all replicas share
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
 
@@ -57,8 +58,9 @@ CRITERION = (
     "they go; the same (3, 4) of parameters whose shifts biases make up for; errors over replicas; where there is a "
     f"closed form (5) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if a predicted path has gone less "
     f"than {RELAXED:.0%} of the way by then, if an equilibrium itself moved by more than {MOVED:.0%} of it, if "
-    f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, or if noise "
-    f"and Hessian have a relative commutator beyond {TURNING:g} under such shifts"
+    f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, if at the "
+    f"smallest step noise moves the point on its orbit more than {LAGS:g} times as fast as w relaxes, or if noise and "
+    f"Hessian have a relative commutator beyond {TURNING:g} under such shifts"
 )
 
 
@@ -152,6 +154,7 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]])
     seen = observed_point(runs, "point")
     centres = equilibria(functions, runs, model, known)
+    rate = float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max())
     ways = {}
     for name in _told(functions):
         ways[name] = _way(formula(functions, f"{MECHANISM}_{name}"), start, path, seen, centres)
@@ -170,7 +173,8 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
             **assumptions(functions, runs, model, known),
             "moved": max((float(way.moved.mean()) for way in ways.values()), key=abs),
             "gone": min(way.settled for way in ways.values()),
-            "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
+            "rate": rate,
+            "lag": rate * sigma**2 / (eta * batch * settling(noise)),
             "charge": float(target.norm() / formula(functions, f"{MECHANISM}_vector")(start).square().sum()),
         },
         closed=_closed_form(functions, runs, known, path, late),
@@ -244,6 +248,10 @@ def _unusable(paths: Sequence[_Path]) -> str:
     smallest = paths[-1].assumptions
     if smallest["beside"] > BESIDE:
         return f"{smallest['beside']:.1%} of the drift leaves the orbit: noise moves the solution itself"
+    if smallest["lag"] > LAGS:
+        return (
+            f"w relaxes {smallest['lag']:.2g} times as slowly as noise moves the point on its orbit: use smaller steps"
+        )
     if abs(smallest["moved"]) > MOVED:
         return f"the equilibrium itself moved by {smallest['moved']:+.0%} of the way: w has not settled"
     if "position" in paths[-1].ways and smallest["turning"] > TURNING:

@@ -18,6 +18,7 @@ from numeric.training.runs import Runs
 
 PROBED = 32  # replicas at whose end the assumptions are measured
 PROBES = 1_024  # samples on which they are
+FLAT = 1e-10  # part of the largest eigenvalue of H below which one is rounding
 FEW = 256  # samples for the direction of a drift, which they all agree on where it stays on the orbit
 
 
@@ -53,6 +54,14 @@ def equilibria(functions: Any, runs: Runs, model: Model, known: Mapping[str, Ten
     start = common_start(runs)
     centre = functions.noise_equilibrium(start, label_noise_gradients(model, start, probes, sigma))
     return dict(centre), dict(functions.noise_equilibrium(ends, gradients))
+
+
+def settling(gradients: Point) -> float:
+    """The smallest eigenvalue of H = E ∇φ ∇φᵀ that is not zero, the rate for η = 1 at which w relaxes last; gradients:
+    leaves (S, *shape) of mean square H."""
+    flat = flattened(gradients, 1)
+    values = torch.linalg.eigvalsh(flat.mT @ flat) / len(flat)
+    return float(values[values > FLAT * values[-1]].min())
 
 
 def progress(values: Tensor, first: Tensor, target: Tensor) -> Tensor:
