@@ -45,7 +45,7 @@ MOVED = 0.25  # largest change of the equilibrium itself during a run, over the 
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
 BESIDE = 1e-3  # largest part of the drift along zero loss that leaves the orbit
 TURNING = 0.1  # largest commutator of noise and Hessian, where shifts that biases make up for rest on it
-LAGS = 1.0  # fastest rate along the orbit over the slowest at which w relaxes, at the smallest step
+LAGS = 0.5  # largest time in which w relaxes over that in which charges do, at the smallest step
 PARTS = 8  # of the data, whose spread is the error of what all replicas share
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
 
@@ -59,8 +59,8 @@ CRITERION = (
     f"closed form (5) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if a predicted path has gone less "
     f"than {RELAXED:.0%} of the way by then, if an equilibrium itself moved by more than {MOVED:.0%} of it, if "
     f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, if at the "
-    f"smallest step noise moves the point on its orbit more than {LAGS:g} times as fast as w relaxes, or if noise and "
-    f"Hessian have a relative commutator beyond {TURNING:g} under such shifts"
+    f"smallest step w relaxes last in more than {LAGS:g} of the time in which charges do, or if noise and Hessian have "
+    f"a relative commutator beyond {TURNING:g} under such shifts"
 )
 
 
@@ -87,6 +87,12 @@ class _Way:
     def settled(self) -> float:
         """The predicted part where the late half begins."""
         return float(self.predicted[int((1 - LATE) * len(self.predicted))])
+
+    def time(self, steps: Sequence[int]) -> float:
+        """Steps after which a part 1 − 1/e of the measured way is gone, whatever is predicted."""
+        mean = self.measured.mean(0)
+        late = mean[int((1 - LATE) * len(mean)) :].mean()
+        return float(max(steps[int(np.argmax(mean >= (1 - np.exp(-1)) * late))], steps[1]))
 
 
 @dataclass(frozen=True)
@@ -154,10 +160,10 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     path = relaxation_path(functions, start, noise, eta, decay, [*steps, END * steps[-1]])
     seen = observed_point(runs, "point")
     centres = equilibria(functions, runs, model, known)
-    rate = float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max())
     ways = {}
     for name in _told(functions):
         ways[name] = _way(formula(functions, f"{MECHANISM}_{name}"), start, path, seen, centres)
+    slowest = eta * settling(label_noise_gradients(model, centres[0], known, 1.0))
     charges = formula(functions, f"{MECHANISM}_charges")
     measured, along = charges(seen).flatten(2), charges(path).flatten(1)
     late, target = slice(int((1 - LATE) * len(steps)), None), along[-1]
@@ -173,8 +179,8 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
             **assumptions(functions, runs, model, known),
             "moved": max((float(way.moved.mean()) for way in ways.values()), key=abs),
             "gone": min(way.settled for way in ways.values()),
-            "rate": rate,
-            "lag": rate * sigma**2 / (eta * batch * settling(noise)),
+            "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
+            "lag": 1 / (slowest * ways["charges"].time(steps)),
             "charge": float(target.norm() / formula(functions, f"{MECHANISM}_vector")(start).square().sum()),
         },
         closed=_closed_form(functions, runs, known, path, late),
