@@ -255,9 +255,7 @@ def _unusable(paths: Sequence[_Path]) -> str:
     if smallest["beside"] > BESIDE:
         return f"{smallest['beside']:.1%} of the drift leaves the orbit: noise moves the solution itself"
     if smallest["lag"] > LAGS:
-        return (
-            f"w relaxes {smallest['lag']:.2g} times as slowly as noise moves the point on its orbit: use smaller steps"
-        )
+        return f"w takes {smallest['lag']:.2g} of the time in which charges relax to do so itself: use less noise"
     if abs(smallest["moved"]) > MOVED:
         return f"the equilibrium itself moved by {smallest['moved']:+.0%} of the way: w has not settled"
     if "position" in paths[-1].ways and smallest["turning"] > TURNING:
