@@ -45,7 +45,7 @@ MOVED = 0.25  # largest change of the equilibrium itself during a run, over the 
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
 BESIDE = 1e-3  # largest part of the drift along zero loss that leaves the orbit
 TURNING = 0.1  # largest commutator of noise and Hessian, where shifts that biases make up for rest on it
-LAGS = 0.5  # largest time in which w relaxes over that in which charges do, at the smallest step
+LAGS = 1.0  # largest time in which w relaxes over that in which charges do, at the smallest step
 PARTS = 8  # of the data, whose spread is the error of what all replicas share
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
 
