@@ -13,11 +13,12 @@ from check_problems import wide_regression
 
 import numeric
 import symtheory as st
-from numeric.comparison.mechanisms.modified_loss import _descent
+from numeric.comparison.mechanisms.modified_loss import _bend, _descent, _kinked
 from numeric.comparison.verdict import Verdict
 from numeric.errors import CheckError
 from numeric.experiments import modified_loss as experiment
 from numeric.experiments.experiment import Experiment
+from numeric.training.model import as_model
 from symtheory import catalog
 
 PLAN = experiment.Plan(replicas=8_000)
@@ -111,6 +112,42 @@ def test_a_kink_on_the_way_is_inconclusive() -> None:
     verdicts, details = _descent(functions, runs, data)
     assert details["smooth"] == 0
     assert all(verdict.verdict == "inconclusive" for verdict in verdicts.values())
+
+
+def absolute_value() -> SimpleNamespace:
+    return SimpleNamespace(
+        NAME="kinked", PARAMETERS={"w": (1,)}, INPUTS={}, DECLARATION_HASH="0" * 16, predictor=lambda p: p["w"].abs()
+    )
+
+
+def test_an_epoch_across_a_kink_is_inconclusive() -> None:
+    """|w| has its kink at 0: an epoch from 0.01 jumps over it, one from 1 does not get there."""
+    kinked = absolute_value()
+    data = {"y": -1 - 0.1 * torch.arange(8, dtype=torch.float64).unsqueeze(1)}
+    bends = {}
+    for start in (1.0, 0.01):
+        run = numeric.train(
+            kinked,
+            numeric.losses.coefficient_error,
+            data,
+            optimizer=numeric.SGD(lr=0.02, batch_size=2),
+            steps=4,
+            replicas=16,
+            initial={"w": torch.tensor([start], dtype=torch.float64)},
+        )
+        bends[start] = _bend(SimpleNamespace(**_fields("w")), run, data)
+    assert _kinked([bends[1.0]]) is None
+    crossed = _kinked([bends[1.0], bends[0.01]])
+    assert crossed is not None and crossed.verdict == "inconclusive" and "kink" in crossed.details["reason"]
+
+
+def test_epochs_start_where_no_kink_is_near() -> None:
+    kinked = absolute_value()
+    problem = experiment.Problem(
+        {"y": -torch.ones(8, 1, dtype=torch.float64)}, {}, numeric.losses.coefficient_error, None
+    )
+    starts = {"w": torch.tensor([[0.01], [1.0], [-0.02]], dtype=torch.float64)}
+    assert experiment._straightest(as_model(kinked), problem, starts, 0.1) == 1
 
 
 def _fields(name: str) -> dict[str, Callable[..., Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 import numeric
 import symtheory as st
+from numeric.comparison.mechanisms import noise_equilibrium_assumptions as assumptions
 from numeric.errors import CheckError
 from numeric.experiments import Experiment
 from numeric.experiments import noise_equilibrium as experiment
@@ -118,6 +120,24 @@ def test_a_run_too_short_decides_nothing(done: Experiment, honest: Functions) ->
     ]
     verdict = judged(replace(done, runs=tuple(short)), honest)
     assert verdict.verdict == "inconclusive" and "train longer" in verdict.details["reason"]
+
+
+def test_w_that_relaxes_no_faster_than_charges_decides_nothing(
+    done: Experiment, honest: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking = import_module("numeric.comparison.mechanisms.noise_equilibrium")  # the package's name is the function
+    monkeypatch.setattr(checking, "settling", lambda gradients: 1e-6)
+    verdict = judged(done, honest)
+    assert verdict.verdict == "inconclusive" and "use less noise" in verdict.details["reason"]
+
+
+def test_the_slowest_curvature_leaves_out_what_is_flat() -> None:
+    """H = mean of g gᵀ over four gradients: diag(1, 4, 0) / 4 for columns of one entry each."""
+    gradients = {
+        "a": torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64),
+        "b": torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 0.0], [0.0, 0.0]], dtype=torch.float64),
+    }
+    assert assumptions.settling(gradients) == pytest.approx(0.25)
 
 
 def test_it_needs_one_start_and_label_noise(done: Experiment, honest: Functions) -> None:

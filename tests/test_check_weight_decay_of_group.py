@@ -141,6 +141,14 @@ def test_training_that_has_not_settled_decides_nothing(done: Experiment) -> None
     assert verdict.verdict == "inconclusive" and "not settled" in verdict.details["reason"]
 
 
+def test_charges_of_the_start_that_are_left_decide_nothing() -> None:
+    """Where steps are small, decay alone has not had the time: no law would be broken by charges of this size."""
+    short = replace(PLAN, lr=0.01, steps=600)
+    verdict = judged(experiment.run(st.generate(lora()).load(), functions(), short, seed=3))
+    assert verdict.verdict == "inconclusive" and "charges of the start" in verdict.details["reason"]
+    assert float(verdict.details["charges"].max()) > 1e-3  # which would refute
+
+
 def test_a_start_that_is_smallest_already_decides_nothing(done: Experiment) -> None:
     (run,) = done.runs
     verdict = judged(done, replace(run, initial=functions().weight_decay_balanced(run.initial)))

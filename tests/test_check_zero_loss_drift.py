@@ -58,6 +58,15 @@ def test_the_drift_is_confirmed(done: Experiment) -> None:
     assert verdict.details["change"] == pytest.approx([1.0] * 3, abs=0.25)
 
 
+def test_a_stiff_descent_that_follows_the_flow_says_the_same(done: Experiment) -> None:
+    module = st.generate(low_rank()).load()
+    followed = experiment.run(module, functions(), replace(PLAN, most_descent=1), seed=5)
+    ratios = [judged(each).details["ratio"] for each in (done, followed)]
+    assert judged(followed).verdict == "confirmed"
+    assert 0 < float((ratios[0] - ratios[1]).abs().max()) < 0.01  # of order η, where noise leaves 0.02
+    assert judged(followed, label_noise_drift=times(2.0)).verdict == "refuted"
+
+
 @pytest.mark.parametrize("factor", [2.0, 0.5, -1.0])
 def test_a_wrong_factor_or_sign_is_refuted(done: Experiment, factor: float) -> None:
     assert judged(done, label_noise_drift=times(factor)).verdict == "refuted"

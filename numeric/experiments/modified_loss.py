@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.comparison.kinks import bend
 from numeric.errors import CheckError
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
@@ -62,7 +63,8 @@ def run(
     device: str | torch.device | None = None,
     progress: bool | None = None,
 ) -> Experiment:
-    """Runs of gradient descent from random starts, then of one epoch from the first of them, shuffled and independent.
+    """Runs of gradient descent from random starts, then of one epoch, shuffled and independent, from that one of them
+    where the gradient bends least on the longest ways that an epoch may take: farthest from kinks, if there are any.
 
     A module that gives linear coefficients is trained on the first rows of the regression data if there are any, any
     other on those of `synthetic`. Epochs record "start_gradient", the gradient of every batch at the start, whose sum
@@ -89,8 +91,9 @@ def run(
         )
         for unit in plan.descent_lrs
     ]
-    first = {name: leaf[0] for name, leaf in starts.items()}
     steps = plan.samples // plan.batch_size
+    smoothest = _straightest(model, problem, starts, steps * max(plan.epoch_lrs) / curvature)
+    first = {name: leaf[smoothest] for name, leaf in starts.items()}
     for number, replacement in enumerate((False, True)):
         for place, unit in enumerate(plan.epoch_lrs):
             runs.append(
@@ -138,6 +141,22 @@ def _start_gradient(model: Model, problem: Problem, start: Point) -> Callable[[S
         return gradient(place, step.batch)[1]
 
     return start_gradient
+
+
+def _straightest(model: Model, problem: Problem, starts: Point, time: float) -> int:
+    """The start whose gradient bends least up to where one sample alone takes it in the given time, for the worst."""
+    samples, gradient = len(next(iter(problem.data.values()))), gradient_of(model, problem.loss)
+
+    def full(point: Point) -> Point:
+        return gradient(point, {key: leaf.expand(samples, *leaf.shape) for key, leaf in problem.data.items()})[1]
+
+    worst = []
+    for place in range(len(next(iter(starts.values())))):
+        start = {name: leaf[place].expand(samples, *leaf.shape[1:]) for name, leaf in starts.items()}
+        alone = gradient(start, {key: leaf.unsqueeze(1) for key, leaf in problem.data.items()})[1]
+        end = {name: leaf - time * alone[name] for name, leaf in start.items()}
+        worst.append(float(bend(full, start, end).max()))
+    return worst.index(min(worst))
 
 
 def _curvature(model: Model, problem: Problem, starts: Point) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from numeric.comparison.drift_beside_orbit import drift_beside_orbit
 from numeric.comparison.label_noise_gradients import label_noise_gradients, predictions, predictor_gradients
-from numeric.comparison.mechanisms.noise_equilibrium_assumptions import progress
+from numeric.comparison.mechanisms.noise_equilibrium_assumptions import progress, settling
 from numeric.comparison.orbit_relaxation import relaxation_path
 from numeric.errors import CheckError
 from numeric.experiments import observables
@@ -34,7 +34,7 @@ MOVING = 1e-6
 GRID, FAR = 24, 3
 """Points of a predicted path over the slowest relaxation, and how many of those it takes to arrive."""
 
-MOST_STEPS = 250_000
+MOST_STEPS = 400_000
 """Of all runs together: more would not fit into the time that a check may take."""
 
 
@@ -54,14 +54,14 @@ class Plan:
     lrs: tuple[float, ...] = (0.24, 0.14, 0.09, 0.06)
     close_lrs: tuple[float, ...] = (0.24, 0.17, 0.12, 0.085)
     many_steps: int = 120_000
-    temperature: float = 0.2
+    temperature: float = 0.1
     displacement: float = 0.5
     steepest: float = 1.6
     arrived: float = 0.92
     replicas: int = 128
     records: int = 96
     deviation: float = 1.0
-    teachers: int = 16
+    teachers: int = 32
     coordinates: int = 4
     entries: int = 4_000_000
     most_samples: int = 65_536
@@ -168,15 +168,18 @@ def _samples(model: Model, plan: Plan) -> int:
 
 def _best_teacher(functions: Any, model: Model, known: Mapping[str, Tensor], plan: Plan, seed: int) -> _Centre:
     """The noise equilibrium on the orbit of one teacher: of those drawn, the one whose generators are most alike in how
-    far they move the point and how fast noise drives them, so that no part of it is lost in its own fluctuation."""
+    far they move the point and how fast noise drives them, so that no part of it is lost in its own fluctuation, and
+    along whose orbit noise drives them more slowly than w relaxes, which the predicted path takes for granted."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "teacher", 0, 0))
     few = {name: known[name][:FEWEST_SAMPLES] if name in model.inputs else known[name] for name in known}
     start, spreads = scaled_start(model, plan.deviation), []
     for _ in range(plan.teachers):
         point = start(generator)
         centre, gradients = _equilibrium(functions, model, point, few)
-        gram = functions.noise_equilibrium_gram(centre)
-        spread = _evenness(_rates(functions, centre, gradients)) * _evenness(torch.linalg.eigvalsh(gram))
+        gram, rates = functions.noise_equilibrium_gram(centre), _rates(functions, centre, gradients)
+        noise = plan.temperature * float(functions.noise_equilibrium_vector(centre).square().mean())
+        apart = settling(gradients) / (noise * float(rates.max()))
+        spread = _evenness(rates) * _evenness(torch.linalg.eigvalsh(gram)) * min(1.0, apart)
         spreads.append((spread, point))
     point = max(spreads, key=lambda pair: pair[0])[1]
     centre, gradients = _equilibrium(functions, model, point, known)

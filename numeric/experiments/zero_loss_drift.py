@@ -13,6 +13,7 @@ from numeric.errors import CheckError
 from numeric.experiments.experiment import Experiment
 from numeric.experiments.problem import Problem
 from numeric.experiments.synthetic import scaled_start, synthetic
+from numeric.flow_limit import flow_limit
 from numeric.training import SGD, GradientDescent, Runs, train
 from numeric.training.model import Model, Point, as_model
 from numeric.zero_loss import ZeroLoss, zero_loss
@@ -24,7 +25,7 @@ class Plan:
     steps of SGD, the same for all η. noise: its standard deviation over the largest output of the teacher, small, for
     drift and scatter fall with its square alike. samples: of the data, halved as often as all of `draws` starts have a
     direction across that is slower than κ by more than `spread`. descent: relaxation times of the slowest
-    direction that gradient descent gets."""
+    direction that gradient descent gets, or the gradient flow where that takes more than `most_descent` steps."""
 
     lrs: tuple[float, ...] = (0.2, 0.14, 0.1)
     time: float = 60.0
@@ -49,15 +50,15 @@ def run(
 ) -> Experiment:
     """One run for each η, all replicas from the same point, with the observable "solution.<leaf>" (1, R, …): where
     noise-free gradient descent with the same η ends. One step of it from θ does not change that end, so that the mean
-    end moves by the noise alone. The values of constants are among the data. Raises CheckError where the point has no
-    direction of zero loss, or some direction across is too slow to be descended.
+    end moves by the noise alone. Where it would take too many steps it is the end of gradient flow instead: a step
+    changes that by order η² of the squared distance from zero loss, η³σ² for η²σ² that noise does, which is gone in the
+    limit of small η. The values of constants are among the data. Raises CheckError where the point has no direction of
+    zero loss.
     """
     model = as_model(module)
     problem, start, found = _problem(model, plan, seed)
     sigma = plan.noise * float(problem.data["y"].abs().max())
-    longest = math.ceil(plan.descent * found.largest_sample / found.slowest / min(plan.lrs))
-    if longest > plan.most_descent:
-        raise CheckError(f"gradient descent would need {longest} steps to reach zero loss: choose other sizes")
+    stiff = plan.descent * found.largest_sample / found.slowest / min(plan.lrs) > plan.most_descent
     runs = []
     for number, lr in enumerate(plan.lrs):
         eta = lr / found.largest_sample
@@ -75,9 +76,13 @@ def run(
             dtype=torch.float64,
             progress=progress,
         )
-        steps = math.ceil(plan.descent / (eta * found.slowest))
-        solution = _descend(module, problem, noisy, eta, steps, device, progress)
-        runs.append(replace(noisy, observables={f"solution.{name}": leaf for name, leaf in solution.items()}))
+        time = plan.descent / found.slowest
+        if stiff:
+            solution = flow_limit(replace(model, fixed=problem.constants), noisy.final, problem.data, time)
+        else:
+            solution = _descend(module, problem, noisy, eta, math.ceil(time / eta), device, progress)
+        ends = {f"solution.{name}": leaf.unsqueeze(0) for name, leaf in solution.items()}
+        runs.append(replace(noisy, observables=ends))
     return Experiment(tuple(runs), {**problem.data, **problem.constants}, problem.constants)
 
 
@@ -136,4 +141,4 @@ def _descend(
         dtype=torch.float64,
         progress=progress,
     )
-    return {name: leaf.unsqueeze(0) for name, leaf in descent.final.items()}
+    return dict(descent.final)

@@ -33,6 +33,7 @@ ASSUMPTIONS = (
     Assumption("plain SGD step θ' = (1 − ηλ)θ − ηg: no momentum, no preconditioner", True),
     Assumption("training stays near one w = φ(θ), and what gives this w is one orbit of the group", True),
     Assumption("the step is small: gauge and w fluctuate little about their means", True),
+    Assumption("the noise is small: w relaxes faster than noise moves the point along its orbit", True),
     Assumption("label noise at zero residual: g = −σξ ∇φ, ξ independent of the inputs; or given gradients", True),
 )
 NOTES = (

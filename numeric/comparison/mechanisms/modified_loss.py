@@ -13,6 +13,7 @@ from torch import Tensor
 from numeric.comparison.convergence_order import ConvergenceOrder
 from numeric.comparison.estimate import Estimate
 from numeric.comparison.flow import distance, flow
+from numeric.comparison.kinks import bend
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
 from numeric.comparison.mechanisms.reading import (
@@ -36,6 +37,8 @@ EPOCH = LeadingOrder(z_threshold=4)
 SUBSTEPS, EPOCH_SUBSTEPS = 32, 8
 SMOOTH = 0.01  # difference between the flow and that with half as many substeps, over the smallest deviation from it
 MOST_BATCHES = 1_000
+PROBED, BENT = 1_024, 0.25
+"""Replicas whose epoch is looked at for kinks, and the bend of the gradient on its way from which there is one."""
 
 CRITERION = (
     "distance of the end point of gradient descent at a fixed time from the flow of L, of the modified loss, and with "
@@ -43,7 +46,8 @@ CRITERION = (
     + "; ".join(ConvergenceOrder(order).criterion for order in ORDERS.values())
     + f"; from those starts for which {SUBSTEPS} and {SUBSTEPS // 2} substeps of the flow agree to {SMOOTH:g} of the "
     "smallest deviation, so that no kink is on the way. Mean of one epoch, without the part linear in η, along what "
-    f"the modified loss adds, over that, for shuffled and for independent batches: {EPOCH.criterion}"
+    f"the modified loss adds, over that, for shuffled and for independent batches: {EPOCH.criterion}; inconclusive if "
+    f"the gradient of the full loss bends by more than {BENT:g} of its change on the way of one of {PROBED:,} replicas"
 )
 
 
@@ -53,14 +57,14 @@ def modified_loss(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tenso
     Needs three or more runs of gradient descent to one time η·steps from common starts, and three or more of one epoch
     of SGD from one point, shuffled as well as with replacement, with the observable "start_gradient" at every step
     (numeric.experiments.modified_loss); a loss of numeric.losses, no momentum, weight decay or label noise. details:
-    "eta" (k,) and "deviation" by flow (k,), "smooth" starts; "epoch_eta", "ratio", "error" by kind of epoch, and
-    "rival", the verdict on the modified loss of the other kind.
+    "eta" (k,) and "deviation" by flow (k,), "smooth" starts; "epoch_eta", "ratio", "error" and "bend" by kind of epoch,
+    and "rival", the verdict on the modified loss of the other kind.
     """
     for run in runs:
         require_settings(run, zero=("momentum", "weight_decay", "label_noise"))
     descents = sorted((run for run in runs if _batch_size(run) is None), key=step_size, reverse=True)
     parts, details = _descent(functions, descents, data)
-    details |= {"ratio": {}, "error": {}, "rival": {}}
+    details |= {"ratio": {}, "error": {}, "rival": {}, "bend": {}}
     for label, replacement in (("shuffled epoch", False), ("epoch with replacement", True)):
         epochs = [
             run for run in runs if _batch_size(run) and run.config["optimizer"].get("replacement", True) == replacement
@@ -71,11 +75,13 @@ def modified_loss(functions: Any, runs: Sequence[Runs], data: Mapping[str, Tenso
         found = [_epoch(functions, run, data) for run in epochs]
         own, rival = ([shares[kind] for shares in found] for kind in (replacement, not replacement))
         etas = [step_size(run) for run in epochs]
-        parts[label] = _judge(etas, own)
+        bends = [_bend(functions, run, data) for run in epochs]
+        parts[label] = _kinked(bends) or _judge(etas, own)
         details["epoch_eta"] = etas
         details["ratio"][label] = [found.value for found in own]
         details["error"][label] = [found.standard_error for found in own]
         details["rival"][label] = _judge(etas, rival).to_json()
+        details["bend"][label] = [float(found.max()) for found in bends]
     return combine(parts, CRITERION, details)
 
 
@@ -84,6 +90,13 @@ def _judge(etas: list[float], found: list[Estimate]) -> Verdict:
     if not all(error > 0 for error in errors):
         return undecided(MECHANISM, EPOCH.criterion, "the mean of an epoch has no error: its batches do not differ")
     return EPOCH.judge(MECHANISM, etas, values, errors, found[0].n)
+
+
+def _kinked(bends: list[Tensor]) -> Verdict | None:
+    """What is said where epochs cross a kink; None where they do not."""
+    share = max(float((found > BENT).double().mean()) for found in bends)
+    reason = f"{share:.1%} of the epochs cross a kink of the loss: start elsewhere or use smaller steps"
+    return undecided(MECHANISM, EPOCH.criterion, reason) if share else None
 
 
 class _Losses(NamedTuple):
@@ -177,6 +190,15 @@ def _epoch(functions: Any, run: Runs, data: Mapping[str, Tensor] | None) -> dict
         replacement: _share(second, {name: leaf - unmodified[name] for name, leaf in flowed.items()})
         for replacement, flowed in modified.items()
     }
+
+
+def _bend(functions: Any, run: Runs, data: Mapping[str, Tensor] | None) -> Tensor:
+    """Bend of the full gradient between start and end of the epoch, of the first replicas, (R,)."""
+    start, end = (
+        {name: leaf[:PROBED].to(torch.float64) for name, leaf in point.items()} for point in (run.initial, run.final)
+    )
+    full, plain = _losses(run, data, 1).full, formula(functions, f"{MECHANISM}_field")
+    return bend(lambda point: plain(full, point, 0.0), start, end)
 
 
 def _share(found: Point, added: Point) -> Estimate:

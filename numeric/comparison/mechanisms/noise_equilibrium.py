@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numeric.comparison.estimate import Estimate
 from numeric.comparison.label_noise_gradients import label_noise_gradients
 from numeric.comparison.leading_order import LeadingOrder
 from numeric.comparison.mechanisms.combine import combine, undecided
-from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, equilibria, progress
+from numeric.comparison.mechanisms.noise_equilibrium_assumptions import assumptions, equilibria, progress, settling
 from numeric.comparison.mechanisms.reading import (
     common_start,
     complete_model_of,
@@ -45,6 +45,7 @@ MOVED = 0.25  # largest change of the equilibrium itself during a run, over the 
 QUIET = 0.5  # largest mean square residual over the label noise at the smallest step
 BESIDE = 1e-3  # largest part of the drift along zero loss that leaves the orbit
 TURNING = 0.1  # largest commutator of noise and Hessian, where shifts that biases make up for rest on it
+LAGS = 1.0  # largest time in which w relaxes over that in which charges do, at the smallest step
 PARTS = 8  # of the data, whose spread is the error of what all replicas share
 APART = 0.05  # least charge of the equilibrium over the squared norm, for balance to be another forecast
 
@@ -57,34 +58,41 @@ CRITERION = (
     "they go; the same (3, 4) of parameters whose shifts biases make up for; errors over replicas; where there is a "
     f"closed form (5) its squared ratios of norms: {RATIOS.criterion}. Inconclusive if a predicted path has gone less "
     f"than {RELAXED:.0%} of the way by then, if an equilibrium itself moved by more than {MOVED:.0%} of it, if "
-    f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, or if noise "
-    f"and Hessian have a relative commutator beyond {TURNING:g} under such shifts"
+    f"residuals reach {QUIET:g} of the label noise, if more than {BESIDE:g} of the drift leaves the orbit, if at the "
+    f"smallest step w relaxes last in more than {LAGS:g} of the time in which charges do, or if noise and Hessian have "
+    f"a relative commutator beyond {TURNING:g} under such shifts"
 )
 
 
 @dataclass(frozen=True)
 class _Way:
     """Parts of the way from the start to the equilibrium, measured (R, T) and predicted (T,); moved: how far the
-    equilibrium of the orbits on which replicas end lies from that of the start's, in parts of the way."""
+    equilibrium of the orbits on which replicas end lies from that of the start's, in parts of the way, (R,)."""
 
     measured: FloatArray
     predicted: FloatArray
-    moved: Estimate
+    moved: FloatArray
 
     @property
     def gone(self) -> Estimate:
         """Measured over predicted part of the way, late time averages of each replica first; the end of the way is
-        where it has moved to, as w fluctuates about another mean than the start."""
+        where it has moved to, as w fluctuates about another mean than the start. A quotient of two means over the same
+        replicas: its error is that of the residuals."""
         late = slice(int((1 - LATE) * len(self.predicted)), None)
-        found = replica_mean(self.measured[:, late].mean(1) / self.predicted[late].mean())
-        length = 1 + self.moved.value
-        error = np.hypot(found.standard_error, found.value / length * self.moved.standard_error) / length
-        return Estimate(found.value / length, float(error), found.n)
+        found, length = self.measured[:, late].mean(1) / self.predicted[late].mean(), 1 + self.moved
+        ratio = float(found.mean() / length.mean())
+        return replace(replica_mean((found - ratio * length) / length.mean()), value=ratio)
 
     @property
     def settled(self) -> float:
         """The predicted part where the late half begins."""
         return float(self.predicted[int((1 - LATE) * len(self.predicted))])
+
+    def time(self, steps: Sequence[int]) -> float:
+        """Steps after which a part 1 − 1/e of the measured way is gone, whatever is predicted."""
+        mean = self.measured.mean(0)
+        late = mean[int((1 - LATE) * len(mean)) :].mean()
+        return float(max(steps[int(np.argmax(mean >= (1 - np.exp(-1)) * late))], steps[1]))
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,7 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
     ways = {}
     for name in _told(functions):
         ways[name] = _way(formula(functions, f"{MECHANISM}_{name}"), start, path, seen, centres)
+    slowest = eta * settling(label_noise_gradients(model, centres[0], known, 1.0))
     charges = formula(functions, f"{MECHANISM}_charges")
     measured, along = charges(seen).flatten(2), charges(path).flatten(1)
     late, target = slice(int((1 - LATE) * len(steps)), None), along[-1]
@@ -168,9 +177,10 @@ def _path(functions: Any, runs: Runs, data: Mapping[str, Tensor] | None) -> _Pat
         conserved=float(charges(start).flatten() @ scale),
         assumptions={
             **assumptions(functions, runs, model, known),
-            "moved": max((way.moved.value for way in ways.values()), key=abs),
+            "moved": max((float(way.moved.mean()) for way in ways.values()), key=abs),
             "gone": min(way.settled for way in ways.values()),
             "rate": float(formula(functions, f"{MECHANISM}_rates")(start, noise, eta, decay).max()),
+            "lag": 1 / (slowest * ways["charges"].time(steps)),
             "charge": float(target.norm() / formula(functions, f"{MECHANISM}_vector")(start).square().sum()),
         },
         closed=_closed_form(functions, runs, known, path, late),
@@ -192,7 +202,7 @@ def _way(of: Callable[[Point], Tensor], start: Point, path: Point, seen: Point, 
     measured = progress(of(seen).flatten(2), first, target)
     centre, ends = (of(each) for each in centres)
     moved = progress(first + ends.flatten(1) - centre.flatten(), first, target)
-    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy(), replica_mean(moved.numpy()))
+    return _Way(measured.T.numpy(), progress(along[:-1], first, target).numpy(), moved.numpy())
 
 
 def _closed_form(functions: Any, runs: Runs, known: Mapping[str, Tensor], path: Point, late: slice) -> Estimate | None:
@@ -244,6 +254,8 @@ def _unusable(paths: Sequence[_Path]) -> str:
     smallest = paths[-1].assumptions
     if smallest["beside"] > BESIDE:
         return f"{smallest['beside']:.1%} of the drift leaves the orbit: noise moves the solution itself"
+    if smallest["lag"] > LAGS:
+        return f"w takes {smallest['lag']:.2g} of the time in which charges relax to do so itself: use less noise"
     if abs(smallest["moved"]) > MOVED:
         return f"the equilibrium itself moved by {smallest['moved']:+.0%} of the way: w has not settled"
     if "position" in paths[-1].ways and smallest["turning"] > TURNING:

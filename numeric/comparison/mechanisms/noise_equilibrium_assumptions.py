@@ -18,6 +18,7 @@ from numeric.training.runs import Runs
 
 PROBED = 32  # replicas at whose end the assumptions are measured
 PROBES = 1_024  # samples on which they are
+FLAT = 1e-10  # part of the largest eigenvalue of H below which one is rounding
 FEW = 256  # samples for the direction of a drift, which they all agree on where it stays on the orbit
 
 
@@ -44,12 +45,23 @@ def assumptions(functions: Any, runs: Runs, model: Model, known: Mapping[str, Te
 def equilibria(functions: Any, runs: Runs, model: Model, known: Mapping[str, Tensor]) -> tuple[Point, Point]:
     """The equilibrium on the start's orbit, leaves (*shape), and on those where replicas end, leaves (R, *shape)."""
     sigma, probes = setting(runs, "label_noise"), _first(model, known, PROBES)
+    ends = {name: leaf.to(torch.float64) for name, leaf in runs.final.items()}
+    found = [
+        label_noise_gradients(model, {name: leaf[replica] for name, leaf in ends.items()}, probes, sigma)
+        for replica in range(len(next(iter(ends.values()))))
+    ]
+    gradients = {name: torch.stack([each[name] for each in found]) for name in ends}
+    start = common_start(runs)
+    centre = functions.noise_equilibrium(start, label_noise_gradients(model, start, probes, sigma))
+    return dict(centre), dict(functions.noise_equilibrium(ends, gradients))
 
-    def equilibrium(point: Point) -> Point:
-        return dict(functions.noise_equilibrium(point, label_noise_gradients(model, point, probes, sigma)))
 
-    ends = [equilibrium(end) for end in _ends(runs)]
-    return equilibrium(common_start(runs)), {name: torch.stack([end[name] for end in ends]) for name in ends[0]}
+def settling(gradients: Point) -> float:
+    """The smallest eigenvalue of H = E ∇φ ∇φᵀ that is not zero, the rate for η = 1 at which w relaxes last; gradients:
+    leaves (S, *shape) of mean square H."""
+    flat = flattened(gradients, 1)
+    values = torch.linalg.eigvalsh(flat.mT @ flat) / len(flat)
+    return float(values[values > FLAT * values[-1]].min())
 
 
 def progress(values: Tensor, first: Tensor, target: Tensor) -> Tensor:

@@ -29,11 +29,13 @@ BALANCE = ExactLaw(tolerance=1e-3)
 NORM = ExactLaw(tolerance=1e-6)  # quadratic in the charges that are left
 FIBRE = ExactLaw(tolerance=1e-10)  # float64 rounding of a singular value decomposition
 SETTLED = 0.1  # mean of |∇L + λθ| over the last steps, relative to λ‖θ‖
+LEFT = 1e-6  # part of ‖θ‖² that charges of the start may still have: where units die the norm is linear in it
 REMOVED = 1e-2  # relative part of ‖θ‖² that balancing must remove at the start, or the law says nothing there
 ALIVE = 1e-6  # of ‖θ‖² at the start
 
 CRITERION = (
-    f"at the end of training that has settled (mean of ∇L + λθ over the last records below {SETTLED:g} of λ‖θ‖): "
+    f"at the end of training that has settled (mean of ∇L + λθ over the last records below {SETTLED:g} of λ‖θ‖) and "
+    f"has forgotten its start (what (1 − ηλ)^2k leaves of its charges is below {LEFT:g} of ‖θ‖²): "
     f"charges over ‖θ‖², {BALANCE.criterion}; where the smallest norm R has a closed form, (‖θ‖² − R)/‖θ‖², "
     f"{NORM.criterion}; and at the start, the predictor and the norm of the balanced point against the predictor of "
     f"the start and R, {FIBRE.criterion}, where R is below ‖θ‖² by {REMOVED:g} or more in some replica"
@@ -46,7 +48,8 @@ def weight_decay_of_group(functions: Any, runs: Sequence[Runs], data: Mapping[st
     Needs one Runs of gradient descent with constant steps and λ > 0, of any loss of the predictor, with the observable
     "point" recorded a few times at least; and where R has a closed form, the observables "predictor" and
     "predictor_of_balanced" (1, R, …) of the start and of the balanced point on its orbit (numeric.experiments.
-    weight_decay makes them). details: "charges", "norm" and "penalty" (R,), "start_norm", "start_penalty", "drift".
+    weight_decay makes them). details: "charges", "norm" and "penalty" (R,), "start_norm", "start_penalty", "drift",
+    and "left", what decay alone leaves of the start's charges.
     """
     if len(runs) != 1:
         raise CheckError(f"the check takes one Runs with several replicas, and {len(runs)} were given")
@@ -55,15 +58,19 @@ def weight_decay_of_group(functions: Any, runs: Sequence[Runs], data: Mapping[st
     norm_of = formula(functions, f"{MECHANISM}_norm")
     norm, start_norm = norm_of(run.final), norm_of(run.initial)
     charges = _relative_charges(functions, run.final, norm)
+    left = _relative_charges(
+        functions, run.initial, norm, (1 - step_size(run) * setting(run, "weight_decay")) ** run.config["steps"]
+    )
     drift = _drift(run, norm)
     details: dict[str, Any] = {
         "charges": charges,
         "start_charges": _relative_charges(functions, run.initial, start_norm),
+        "left": left,
         "norm": norm,
         "start_norm": start_norm,
         "drift": drift,
     }
-    reason = _unsettled(drift, norm, start_norm)
+    reason = _unsettled(drift, left, norm, start_norm)
     if reason:
         return undecided(MECHANISM, CRITERION, reason, details, len(norm))
     parts = {"balance": BALANCE.judge(MECHANISM, charges)}
@@ -79,9 +86,9 @@ def weight_decay_of_group(functions: Any, runs: Sequence[Runs], data: Mapping[st
     return combine(parts, CRITERION, details)
 
 
-def _relative_charges(functions: Any, point: Mapping[str, Tensor], norm: Tensor) -> Tensor:
-    """The largest charge of each replica over ‖θ‖², (R,); a linear one over ‖θ‖."""
-    squared, root = norm, norm.sqrt()
+def _relative_charges(functions: Any, point: Mapping[str, Tensor], norm: Tensor, kept: float = 1.0) -> Tensor:
+    """The largest charge of each replica over ‖θ‖² = `norm`, (R,), a linear one over ‖θ‖; at `kept` times the point."""
+    squared, root = norm / kept**2, norm.sqrt() / kept
     twice = formula(functions, f"{MECHANISM}_balance")({name: 2 * leaf for name, leaf in point.items()})
     found = []
     for name, charge in formula(functions, f"{MECHANISM}_balance")(point).items():
@@ -107,8 +114,10 @@ def _fibre(functions: Any, run: Runs, penalty: Tensor) -> Tensor:
     return torch.cat([predictor, (norm - penalty) / penalty])
 
 
-def _unsettled(drift: Tensor, norm: Tensor, start_norm: Tensor) -> str:
+def _unsettled(drift: Tensor, left: Tensor, norm: Tensor, start_norm: Tensor) -> str:
     if not bool((norm > ALIVE * start_norm).all()):
         return "decay has taken all parameters to zero: use a smaller weight decay"
+    if not bool((left <= LEFT).all()):
+        return f"decay has left {float(left.max()):.2g} of ‖θ‖² in the charges of the start: train longer"
     largest = float(drift.max())
     return "" if largest <= SETTLED else f"training has not settled (relative drift {largest:.2g}): train longer"
