@@ -96,6 +96,12 @@ def test_losses_without_sharpness() -> None:
         check_border(Objective.of(network(p=0.5), nn.CrossEntropyLoss(), (x, y)))
     with pytest.raises(SharpnessError, match="nan"):
         check_border(Objective.of(network(), nn.CrossEntropyLoss(), (x * torch.nan, y)))
+    with pytest.raises(SharpnessError, match="the model cannot take the first batch: RuntimeError"):
+        check_border(Objective.of(network(), nn.CrossEntropyLoss(), (x[:, :2], y)))
+    with pytest.raises(SharpnessError, match="the loss cannot take the model's output"):
+        check_border(Objective.of(network(), nn.CrossEntropyLoss(), (x, y.double()[:, None])))
+    with pytest.raises(SharpnessError, match="type float"):
+        check_border(Objective.of(network(), lambda output, target: 1.0, (x, y)))  # type: ignore[arg-type, return-value]
     frozen = network().requires_grad_(False)
     with pytest.raises(OptionError, match="no trainable"):
         Objective.of(frozen, nn.CrossEntropyLoss(), (x, y))

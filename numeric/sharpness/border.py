@@ -15,18 +15,19 @@ ROUNDING = 1e4
 # Samples on which two evaluations and two halves are compared: as telling as the whole batch, and almost free.
 TRIED = 32
 
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What modules and losses raise that are given what they were not written for."""
+
 
 def check_border(objective: Objective) -> None:
     """Try the loss on the first batch, and on a few of its samples twice more.
 
-    Raises SharpnessError for a loss that is no scalar, not finite, differs between two evaluations (dropout), or is
-    not the mean over the samples of a batch (a sum; batch statistics).
+    Raises SharpnessError for a batch that model or loss cannot take, a loss that is no scalar, not finite, differs
+    between two evaluations (dropout), or is not the mean over the samples of a batch (a sum; batch statistics).
     """
     batch = next(objective.batches())
     with torch.no_grad():
-        whole = _loss(objective, batch)
-        if whole.ndim:
-            raise SharpnessError(f"the loss has shape {tuple(whole.shape)}: return its mean over the samples, a scalar")
+        whole = _first_loss(objective, batch)
         if not bool(torch.isfinite(whole)):
             raise SharpnessError(
                 f"the loss is {whole.item()} on the first batch: check the model's parameters and the data"
@@ -36,6 +37,24 @@ def check_border(objective: Objective) -> None:
         _check_same(part, _loss(objective, few), objective.dtype)
         if few.size > 1:
             _check_mean(objective, few, part)
+
+
+def _first_loss(objective: Objective, batch: Batch) -> Tensor:
+    """The loss of the first batch; what the user's model and loss raise there, in one line."""
+    try:
+        output = objective.output(objective.parameters, batch)
+    except UNFIT as error:
+        raise SharpnessError(f"the model cannot take the first batch: {type(error).__name__}: {error}") from error
+    try:
+        loss = objective.loss(output, batch.target)
+    except UNFIT as error:
+        raise SharpnessError(
+            f"the loss cannot take the model's output and the target: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(loss, Tensor) or loss.ndim:
+        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"type {type(loss).__name__}"
+        raise SharpnessError(f"the loss has {found}: return its mean over the samples, a scalar tensor")
+    return loss
 
 
 def _check_same(first: Tensor, second: Tensor, dtype: torch.dtype) -> None:
