@@ -43,6 +43,13 @@ def stationary_oscillation() -> sp.Expr:
 
 
 @cache
+def fixed_point() -> tuple[sp.Expr, sp.Expr]:
+    """(x², y) where the step without noise changes nothing but the sign of x."""
+    ((square, height),) = {(sp.expand(point[X] ** 2), point[Y]) for point in normal_form().reflected_fixed_points(X)}
+    return square, height
+
+
+@cache
 def exact_gap() -> sp.Expr:
     """−E y in ``MIXED`` and ``SPREAD``: the stationary means of the changes of y, x² and y², solved for E y."""
     step = normal_form()

@@ -17,6 +17,7 @@ from symtheory.predictions.edge_gap import (
     critical_sharpness,
     drift_noise_gap,
     exact_gap,
+    fixed_point,
     gap_with_momentum,
     matrix_gap_relation,
     stationary_oscillation,
@@ -66,6 +67,7 @@ def derive(subject: Subject) -> Prediction:
         title="Stochastic sharpness gap at the edge of stability",
         statement=sp.Tuple(
             *(equation(sp.Symbol(f"{symbol}'"), value) for symbol, value in step.update.items()),
+            equation(sp.Tuple(sp.Symbol("x_0") ** 2, sp.Symbol("y_0")), sp.Tuple(*fixed_point())),
             equation(MEAN(X**2), stationary_oscillation()),
             equation(GAP, exact_gap()),
             equation(GAP, corrected_gap()),
@@ -91,7 +93,8 @@ def derive(subject: Subject) -> Prediction:
         formulas=_formulas(),
         parametrization=subject.name,
         notes=(
-            "x: position along u; y = S − 2/eta; alpha = −∇L·∇S; beta: square of the part of ∇S orthogonal to u; "
+            "x: position along u; y = S − 2/eta; (x_0², y_0): where gradient descent rests, but for the sign "
+            "of x; alpha = −∇L·∇S; beta: square of the part of ∇S orthogonal to u; "
             "sigma_u: standard deviation of the batch gradient along u; xi: standard normal",
             "gap = −E y; V = Var(x²), M = E(x² y²), to be measured: the identity is the referee of the two forecasts",
             "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",

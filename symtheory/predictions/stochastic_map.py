@@ -44,12 +44,6 @@ class StochasticMap:
         """What vanishes in every stationary state with these moments, written in E(monomial)."""
         return stationary_mean(self.mean_change(observable), self.state)
 
-    def is_reflected(self, variable: sp.Symbol, point: Mapping[sp.Symbol, sp.Expr]) -> bool:
-        """Whether a step without noise takes the point to itself with the sign of one variable changed."""
-        silent = dict.fromkeys(self.noise, 0)
-        moved = {symbol: value.subs(silent).subs(point) for symbol, value in self.update.items()}
-        return all(sp.expand(moved[s] - (-point[s] if s == variable else point[s])) == 0 for s in self.state)
-
     def reflected_fixed_points(self, variable: sp.Symbol) -> list[dict[sp.Symbol, sp.Expr]]:
         """The points that a step without noise takes to themselves with the sign of one variable changed."""
         silent = dict.fromkeys(self.noise, 0)
