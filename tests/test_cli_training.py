@@ -219,3 +219,9 @@ def test_a_declaration_by_the_name_of_a_catalog_entry_is_shown_as_it_is() -> Non
     mine = st.Parametrization(st.param("a", d) * st.param("b", d), name="hadamard")
     assert _declaration(mine, "the lines of the graph") == "the lines of the graph"
     assert "u, v = st.param" in _declaration(catalog.load("hadamard"), "the lines of the graph")
+
+
+def test_check_of_scalar_parameters(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    status, out, _ = run(capsys, monkeypatch, "check", "curved_valley", "-m", "modified_loss", "--json")
+    assert status == 0
+    assert [verdict["verdict"] for verdict in json.loads(out)] == ["confirmed"]

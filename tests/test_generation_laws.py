@@ -51,7 +51,7 @@ P = st.Parametrization
 Arrays = dict[str, np.ndarray]
 METRICS = ("mixed", "invariant")
 
-ALWAYS = {"tanh_net"}
+ALWAYS = {"tanh_net", "curved_valley"}
 """Entries without a continuous symmetry: nothing is vertical."""
 SEVERAL_MATRICES = {"multihead_attention"}
 """Straightened coordinates are no expression in single matrices there."""

@@ -31,7 +31,8 @@ def flow(field: Callable[[Point], Point], start: Point, time: float | Tensor, st
 
 def distance(left: Point, right: Point) -> Tensor:
     """Euclidean distance (K, R) of points with leaves (K, R, *shape)."""
-    return torch.stack([(left[name] - leaf).flatten(2).square().sum(2) for name, leaf in right.items()]).sum(0).sqrt()
+    squares = [(left[name] - leaf).square().reshape(*leaf.shape[:2], -1).sum(2) for name, leaf in right.items()]
+    return torch.stack(squares).sum(0).sqrt()
 
 
 def _moved(point: Point, velocity: Point, time: float | Tensor) -> Point:

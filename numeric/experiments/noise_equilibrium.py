@@ -250,6 +250,6 @@ def _kernel(model: Model, point: Point, known: Mapping[str, Tensor]) -> float:
     """E‖J‖⁴/E‖J‖² over samples: a step η with η K = 2 lets squared deviations of the predictor grow."""
     gradients = predictor_gradients(model, point, known)
     samples = len(known["y"])
-    squares = sum(leaf.square().flatten(1).sum(1).reshape(samples, -1).sum(1) for leaf in gradients.values())
+    squares = sum(leaf.square().reshape(samples, -1).sum(1) for leaf in gradients.values())
     assert isinstance(squares, Tensor)
     return float(squares.square().mean() / squares.mean())

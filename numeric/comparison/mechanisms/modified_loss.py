@@ -203,7 +203,8 @@ def _bend(functions: Any, run: Runs, data: Mapping[str, Tensor] | None) -> Tenso
 
 def _share(found: Point, added: Point) -> Estimate:
     """Mean over replicas of ⟨found, added⟩/‖added‖², leaves (R, *shape) and (1, *shape)."""
-    along = torch.stack([(leaf * added[name]).flatten(1).sum(1) for name, leaf in found.items()]).sum(0)
+    products = [(leaf * added[name]).reshape(len(leaf), -1).sum(1) for name, leaf in found.items()]
+    along = torch.stack(products).sum(0)
     square = sum(float(leaf.square().sum()) for leaf in added.values())
     return replica_mean(along / square) if square > 0 else Estimate(float("nan"), float("nan"), len(along))
 
