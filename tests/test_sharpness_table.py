@@ -120,6 +120,7 @@ def user(tmp_path: Path) -> str:
 def test_the_command_measures_a_checkpoint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: str
 ) -> None:
+    torch.manual_seed(1)
     saved = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
     torch.save(saved.state_dict(), tmp_path / "model.pt")
     named = ("--model", f"{user}:model", "--data", f"{user}:data", "--dtype", "float64")
