@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from numeric.errors import SharpnessError
-from numeric.sharpness.fisher.random_signs import random_signs
+from numeric.sharpness.sketch import random_signs
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class DiagonalRoot:
 
     def probes(self, number: int, generator: torch.Generator) -> Tensor:
         """Random signs, (number, r)."""
-        return random_signs(number, self.diagonal, generator)
+        return random_signs(number, self.diagonal.numel(), self.diagonal, generator)
 
 
 def diagonal_root(rows: Iterator[Tensor], tolerance: float | None = None) -> DiagonalRoot:

@@ -12,10 +12,10 @@ from torch import Tensor
 from numeric.errors import SharpnessError
 from numeric.sharpness.fisher.estimators import Covectors
 from numeric.sharpness.fisher.predictive import Predictive
-from numeric.sharpness.fisher.random_signs import random_signs
 from numeric.sharpness.fisher.rows import pulled_rows
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import count
+from numeric.sharpness.sketch import random_signs
 
 # Entries of the rows that are computed in one go: 2^24 are 128 MiB in float64.
 CHUNK_ENTRIES = 2**24
@@ -107,7 +107,7 @@ def _independent(factor: Tensor) -> bool:
 def _projected(parts: Iterator[Tensor], projections: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
     """The same parts; every one is added into the projections with random signs on its rows."""
     for part in parts:
-        projections += random_signs(projections.shape[0], part[:, 0], generator) @ part
+        projections += random_signs(projections.shape[0], len(part), part, generator) @ part
         yield part
 
 

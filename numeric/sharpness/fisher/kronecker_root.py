@@ -14,9 +14,9 @@ from torch import Tensor
 
 from numeric.errors import OptionError
 from numeric.sharpness.batch import Batch
-from numeric.sharpness.fisher.random_signs import random_signs
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point, count, unflatten
+from numeric.sharpness.sketch import random_signs
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class KroneckerRoot:
     def probes(self, number: int, generator: torch.Generator) -> Tensor:
         """Random signs, (number, r)."""
         eigenvalues = torch.cat([layer.eigenvalues.flatten() for layer in self.layers])
-        return random_signs(number, eigenvalues, generator)
+        return random_signs(number, eigenvalues.numel(), eigenvalues, generator)
 
 
 def kronecker_root(objective: Objective, tolerance: float | None = None) -> KroneckerRoot:
