@@ -65,7 +65,12 @@ def plain_seconds(problem: Problem, clock: Clock, steps: int = PLAIN_STEPS) -> f
 
 
 def ensemble_seconds(
-    problem: Problem, clock: Clock, steps: int, backend: Backend, replicas: int = REPLICAS
+    problem: Problem,
+    clock: Clock,
+    steps: int,
+    backend: Backend,
+    replicas: int = REPLICAS,
+    device: torch.device | None = None,
 ) -> tuple[float, float]:
     """Seconds for one step, from the first to the last one recorded, and for all that comes before the first."""
     module, times = problem.module.load(), []
@@ -84,6 +89,7 @@ def ensemble_seconds(
         replicas=replicas,
         observables={"time": note},
         record_at=[0, steps - 1],
+        device=device,
         progress=False,
         backend=backend,
     )
