@@ -141,7 +141,7 @@ def check(
     mechanism: Mechanism = None,
     size: Size = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that keeps the runs.")] = None,
-    device: Device = "auto",
+    device: Device = "cpu",
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
@@ -184,7 +184,7 @@ def design(
     check: Annotated[
         bool, typer.Option("--check", help="Train it, and compare with the explicit problem for the target.")
     ] = False,
-    device: Device = "auto",
+    device: Device = "cpu",
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
@@ -217,7 +217,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and its runs.")] = Path(
         "results/report"
     ),
-    device: Device = "auto",
+    device: Device = "cpu",
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
