@@ -89,7 +89,7 @@ def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | 
         cost,
         change,
         found.details,
-        found.notes,
+        (*found.notes, *counted.notes),
         found.random_error,
     )
 

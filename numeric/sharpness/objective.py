@@ -24,7 +24,8 @@ class Objective:
 
     model: any module; its mode and buffers are left as they are. loss: (output, target) -> the mean over the
     samples of a batch, a scalar tensor. parameters: the point θ at which to measure, D entries in all, detached.
-    cost counts the passes made through this objective. Losses carry the unit of the user's loss.
+    cost counts the passes made through this objective, notes what had to be done differently on the way (`remark`).
+    Losses carry the unit of the user's loss.
     """
 
     model: nn.Module
@@ -32,6 +33,7 @@ class Objective:
     data: Iterable[Any]
     parameters: Point
     cost: Cost = field(default_factory=Cost)
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -87,6 +89,11 @@ class Objective:
         self.cost.add(GRADIENT, batch.size)
         return value.detach(), dict(zip(leaves, gradients, strict=True))
 
+    def remark(self, note: str) -> None:
+        """Say once, for the reader of the result, what had to be done differently: one sentence."""
+        if note not in self.notes:
+            self.notes.append(note)
+
     def at(self, parameters: Point) -> Objective:
-        """The same objective at another point, counting into the same cost."""
+        """The same objective at another point, counting into the same cost, with the same notes."""
         return replace(self, parameters=parameters)

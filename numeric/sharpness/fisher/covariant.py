@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from numeric.sharpness.fisher.connection import Filling, Projected
 from numeric.sharpness.fisher.fisher_range import FisherRange
 from numeric.sharpness.fisher.hessian_form import HessianForm
+from numeric.sharpness.fisher.natural_gradient import natural_gradient
 from numeric.sharpness.fisher.output_form import output_eigenvalues
 from numeric.sharpness.fisher.predictive import Predictive
 from numeric.sharpness.fisher.root import Root
@@ -20,10 +23,10 @@ CLEAR_DIGITS = 0.01
 def covariant_form(
     objective: Objective, predictive: Predictive, root: Root, exact: FisherRange, slope: Tensor
 ) -> HessianForm:
-    """∇²L − Γ·∇L in the coordinates of `root`; exact: the range of the exact F. slope: ∇L, (D,)."""
+    """∇²L − Γ·∇L in the coordinates of `root`; exact: the equilibrated range of the exact F. slope: ∇L, (D,)."""
     if exact.fills_outputs:
         return HessianForm(objective, predictive, root, Filling(predictive.family))
-    return HessianForm(objective, predictive, root, Projected(exact.lift(exact.lower(slope.unsqueeze(0)))[0]))
+    return HessianForm(objective, predictive, root, Projected(natural_gradient(objective, predictive, exact, slope)))
 
 
 def covariant_eigenvalues(

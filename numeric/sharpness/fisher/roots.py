@@ -19,11 +19,15 @@ from numeric.sharpness.objective import Objective
 
 @dataclass(frozen=True)
 class RootOptions:
-    """draws: labels drawn a sample. tolerance: relative singular value that counts as zero. probes: to be kept."""
+    """draws: labels drawn a sample. tolerance: relative singular value that counts as zero. probes: to be kept.
+
+    equilibrated: parameters in units of their own, for covariant forms (see `fisher_range`).
+    """
 
     draws: int = 1
     tolerance: float | None = None
     probes: int = 0
+    equilibrated: bool = False
 
 
 Estimator = Callable[[Objective, Predictive, RootOptions, torch.Generator], Root]
@@ -34,7 +38,15 @@ def _factored(covectors: Callable[[int], Covectors]) -> Estimator:
         objective: Objective, predictive: Predictive, options: RootOptions, generator: torch.Generator
     ) -> Root:
         rows = covectors(options.draws)
-        return fisher_range(objective, predictive, rows, generator, tolerance=options.tolerance, probes=options.probes)
+        return fisher_range(
+            objective,
+            predictive,
+            rows,
+            generator,
+            tolerance=options.tolerance,
+            probes=options.probes,
+            equilibrated=options.equilibrated,
+        )
 
     return estimate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,24 +12,20 @@ from torch.utils import _pytree as pytree
 from numeric.sharpness.batch import Batch
 from numeric.sharpness.cost import FORWARD
 from numeric.sharpness.fisher.predictive import Predictive
+from numeric.sharpness.mapped import mapped_or_single
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point
-from numeric.sharpness.second_order import math_attention
 
 
 def pulled_rows(objective: Objective, predictive: Predictive, batch: Batch, covectors: Tensor) -> Tensor:
     """covectors (n, r, p, c) pulled back to the parameters: (n·r, D), row (i, a) is Σ covectors[i,a]·∂f_i/∂θ.
 
     Costs a forward pass and r backward passes over the batch. Models that torch cannot map over samples go one sample
-    at a time.
+    at a time, see `mapped_or_single`.
     """
     objective.cost.add(FORWARD * (1 + 2 * covectors.shape[1]), batch.size)
-    try:
-        # The fused kernels have no rule for mapping over samples.
-        with math_attention():
-            return _mapped(objective, predictive, batch, covectors)
-    except (RuntimeError, ValueError):  # no batching rule, or an input that is no tensor of the samples
-        return _one_by_one(objective, predictive, batch, covectors)
+    arguments = (objective, predictive, batch, covectors)
+    return mapped_or_single(objective, partial(_mapped, *arguments), partial(_one_by_one, *arguments))
 
 
 def _mapped(objective: Objective, predictive: Predictive, batch: Batch, covectors: Tensor) -> Tensor:

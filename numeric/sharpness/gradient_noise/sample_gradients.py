@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,9 +12,9 @@ from torch.utils import _pytree as pytree
 
 from numeric.sharpness.batch import Batch
 from numeric.sharpness.cost import GRADIENT
+from numeric.sharpness.mapped import mapped_or_single
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point, flatten
-from numeric.sharpness.second_order import math_attention
 
 # Entries of one block of gradients: 64 MiB in float32, whatever the batch.
 ENTRIES = 2**24
@@ -22,23 +23,14 @@ ENTRIES = 2**24
 def sample_gradients(objective: Objective, dimension: int) -> Iterator[Tensor]:
     """∇ℓ_i of every sample i, in blocks (c, D) that stay below `ENTRIES` entries; costs one unit in all.
 
-    Models that torch cannot map over samples go one sample at a time.
+    Models that torch cannot map over samples go one sample at a time, see `mapped_or_single`.
     """
     rows = max(1, ENTRIES // dimension)
     for batch in objective.batches():
         for start in range(0, batch.size, rows):
             part = batch.select(slice(start, start + rows))
             objective.cost.add(GRADIENT, part.size)
-            yield _gradients(objective, part)
-
-
-def _gradients(objective: Objective, batch: Batch) -> Tensor:
-    try:
-        # The fused kernels have no rule for mapping over samples.
-        with math_attention():
-            return _mapped(objective, batch)
-    except (RuntimeError, ValueError):  # no batching rule, or a branch on a sample's numbers
-        return _one_by_one(objective, batch)
+            yield mapped_or_single(objective, partial(_mapped, objective, part), partial(_one_by_one, objective, part))
 
 
 def _mapped(objective: Objective, batch: Batch) -> Tensor:

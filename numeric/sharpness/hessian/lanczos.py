@@ -1,7 +1,7 @@
 """The largest eigenvalues of a symmetric operator by the Lanczos method, with a bound on what is left of the error.
 
-Full reorthogonalization; the basis is restarted with the Ritz vectors that matter when it is full, so memory is
-bounded by `BASIS` vectors. Derived here from the projected matrix VᵀAV, which is kept whole.
+Full reorthogonalization; the basis is restarted with the Ritz vectors that matter when it is full (thick restart), so
+memory is bounded. Derived here from the projected matrix VᵀAV, which is kept whole.
 """
 
 from __future__ import annotations
@@ -17,28 +17,34 @@ from torch import Tensor
 from numeric.errors import OptionError
 from numeric.sharpness.symmetric_operator import SymmetricOperator
 
-# Vectors in the basis before it is restarted. Networks' leading eigenvalue takes 6 to 12 products.
-BASIS = 32
-# Rows of memory taken at a time.
-ROWS = 12
+# Vectors held before the basis is restarted. Networks' leading eigenvalue takes 6 to 12 products.
+BASIS = 33
+# Rows of memory taken at a time, and columns rotated at a time.
+ROWS, COLUMNS = 12, 2**16
 
 Stop = Literal["residual", "gap"]
 
 
 @dataclass(frozen=True)
-class RitzPair:
-    """An approximate eigenvalue with its unit vector (D,) and what bounds its error.
+class RitzValue:
+    """An approximate eigenvalue and what bounds its error.
 
-    residual: ‖Av − value·v‖; some eigenvalue lies within it. error: the smaller of the residual and, where the
-    neighbouring Ritz values (widened by their own residuals) leave a gap, residual²/gap (Kato and Temple); bound names
-    which one it is.
+    residual: ‖Av − value·v‖ of its unit vector v; some eigenvalue lies within it. error: the smaller of the residual
+    and, where the neighbouring Ritz values (widened by their own residuals) leave a gap, residual²/gap (Kato and
+    Temple); bound names which one it is.
     """
 
     value: float
-    vector: Tensor
     residual: float
     error: float
     bound: str
+
+
+@dataclass(frozen=True)
+class RitzPair(RitzValue):
+    """The same with its unit vector (D,)."""
+
+    vector: Tensor
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Extremes:
     """
 
     largest: tuple[RitzPair, ...]
-    smallest: RitzPair
+    smallest: RitzValue
     converged: bool
     products: int
     values: Tensor
@@ -71,6 +77,7 @@ def lanczos(
     tolerance: float = 1e-3,
     products: int = 100,
     stop: Stop = "residual",
+    vectors: int | None = None,
 ) -> Extremes:
     """The k algebraically largest eigenvalues, each to the relative `tolerance`, in at most `products` products.
 
@@ -78,20 +85,27 @@ def lanczos(
     stop: which bound is held against the tolerance. "gap", the sharper one, saves about two products in nine; but it
     believes the gap it sees: on random spectra it missed the tolerance in 4 to 14 of 100 runs, because the start had
     little of the leading eigenvector, where "residual" missed it in at most 1 of 100.
-    Raises OptionError for k outside 1..D.
+    vectors: how many (D,) the basis may hold, at least k + 2; by default `BASIS`, or what k needs.
+    Raises OptionError for k outside 1..D, and for too few vectors.
     """
     if not 1 <= k <= operator.dimension:
         raise OptionError(f"k={k} eigenvalues of a {operator.dimension}-dimensional operator: choose 1 to that many")
-    basis = _Basis(operator, start)
+    capacity = max(BASIS, 2 * k + 9) if vectors is None else vectors
+    if capacity < k + 2:
+        raise OptionError(f"vectors={vectors}: a basis for k={k} eigenvalues needs at least {k + 2}")
+    basis = _Basis(operator, start, capacity)
+    del start  # the basis has a copy
     while True:
         basis.extend(redraw)
         spectrum = basis.spectrum()
         settled = basis.settled(spectrum, k, tolerance, stop)
         if settled or basis.products >= max(products, k):
-            pairs = [basis.pair(spectrum, index) for index in (*range(k), -1)]
-            return Extremes(tuple(pairs[:-1]), pairs[-1], settled, basis.products, spectrum.values, basis.log_couplings)
-        if len(spectrum.values) >= max(BASIS, 2 * k + 8):
-            basis.restart(spectrum, [*range(k + 4), -1])
+            pairs = basis.pairs(spectrum, k)
+            smallest = spectrum.ritz_value(-1)
+            return Extremes(pairs, smallest, settled, basis.products, spectrum.values, basis.log_couplings)
+        if basis.full:
+            # One row for the next vector, one for the vector after it.
+            basis.restart(spectrum, [*range(k + 4), -1][: capacity - 2])
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,10 @@ class _Spectrum:
     values: Tensor
     vectors: Tensor
     residuals: Tensor
+
+    def ritz_value(self, index: int) -> RitzValue:
+        """The Ritz value at a place in the order."""
+        return RitzValue(float(self.values[index]), float(self.residuals[index]), *self.error(index))
 
     def bound(self, index: int, stop: Stop) -> float:
         """What is held against the tolerance."""
@@ -124,12 +142,13 @@ class _Basis:
     """Orthonormal v_1 … v_j with the next v_{j+1}, and the projected matrix T = VᵀAV (j, j) in float64.
 
     A V = V T + coupling · v_{j+1} e_jᵀ holds after each extension, also after a restart. The vectors are the first
-    rows of one matrix (capacity, D).
+    rows of one matrix of at most (capacity, D).
     """
 
-    def __init__(self, operator: SymmetricOperator, start: Tensor) -> None:
+    def __init__(self, operator: SymmetricOperator, start: Tensor, capacity: int) -> None:
         self.operator = operator
-        self.rows = torch.empty(ROWS, len(start), dtype=start.dtype, device=start.device)
+        self.capacity = capacity
+        self.rows = torch.empty(min(ROWS, capacity), len(start), dtype=start.dtype, device=start.device)
         self.filled = 0
         self._append(start)
         self.projected = torch.zeros(0, 0, dtype=torch.float64)
@@ -187,37 +206,43 @@ class _Basis:
         fresh = _spectrum(self.projected[self.redrawn_at :, self.redrawn_at :], self.coupling)
         return float(fresh.values[0] + fresh.residuals[0]) > kth
 
-    def pair(self, spectrum: _Spectrum, index: int) -> RitzPair:
-        """The Ritz pair at a place in the order, with its vector assembled."""
-        error, bound = spectrum.error(index)
-        return RitzPair(
-            float(spectrum.values[index]),
-            self._combine(spectrum.vectors[:, index]),
-            float(spectrum.residuals[index]),
-            error,
-            bound,
-        )
+    @property
+    def full(self) -> bool:
+        """Whether there is no row left for the vector that a product brings."""
+        return self.filled == self.capacity
+
+    def pairs(self, spectrum: _Spectrum, k: int) -> tuple[RitzPair, ...]:
+        """The k largest Ritz pairs; their vectors take the place of the basis, which ends here."""
+        self._rotate(spectrum.vectors[:, :k])
+        vectors = self.rows[:k].clone()
+        self.rows = vectors[:0]
+        return tuple(RitzPair(**vars(spectrum.ritz_value(index)), vector=row) for index, row in enumerate(vectors))
 
     def restart(self, spectrum: _Spectrum, kept: list[int]) -> None:
         """Replace the basis by the kept Ritz vectors and the next vector (thick restart)."""
-        following = self.rows[self.filled - 1].clone()
-        members = torch.stack([self._combine(spectrum.vectors[:, index]) for index in kept])
-        self.rows[: len(kept)] = members
-        self.filled = len(kept)
-        self._append(following)
+        following = self.filled - 1
+        self._rotate(spectrum.vectors[:, kept])
+        self.rows[len(kept)] = self.rows[following]
+        self.filled = len(kept) + 1
         self.projected = torch.diag(spectrum.values[kept])
         self.redrawn_at = 0
         self.log_couplings = None
 
+    def _rotate(self, weights: Tensor) -> None:
+        """Put unit vectors Σ_i weights[i, a] v_i, weights (j, p), in the place of the first p rows, some columns at a time."""
+        weights = weights.mT.to(self.rows)
+        count, members = weights.shape
+        for columns in self.rows.split(COLUMNS, dim=1):
+            columns[:count] = weights @ columns[:members]
+        for row in self.rows[:count]:
+            row /= torch.linalg.vector_norm(row)
+
     def _append(self, vector: Tensor) -> None:
         if self.filled == len(self.rows):
-            self.rows = torch.cat([self.rows, self.rows.new_empty(ROWS, self.rows.shape[1])])
+            more = min(ROWS, self.capacity - self.filled)
+            self.rows = torch.cat([self.rows, self.rows.new_empty(more, self.rows.shape[1])])
         torch.div(vector, torch.linalg.vector_norm(vector), out=self.rows[self.filled])
         self.filled += 1
-
-    def _combine(self, weights: Tensor) -> Tensor:
-        total = weights.to(self.rows) @ self.rows[: len(weights)]
-        return total.div_(torch.linalg.vector_norm(total))
 
     def _orthogonalize(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         """The components along the basis (j,), and what is left of the vector, in its own memory.
