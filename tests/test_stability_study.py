@@ -103,11 +103,10 @@ def test_a_residual_network_keeps_its_input_on_the_straight_way(example: Any) ->
     networks = example("edge_networks")
     torch.manual_seed(0)
     x = torch.randn(2, 8, 8, 8)
-    for block, wanted in (
-        (networks.Block(8, 8), x),
-        (networks.Block(8, 16), None),
-    ):
-        nn.init.zeros_(block.branch[-1].weight)
+    for block, wanted in ((networks.Block(8, 8, True), x), (networks.Block(8, 16, False), None)):
+        last = block.branch[-1]
+        nn.init.zeros_(last.bias)
+        nn.init.zeros_(last.weight)
         given = block(x)
         if wanted is None:
             pooled = x.unflatten(3, (4, 2)).unflatten(2, (4, 2)).mean((3, 5))

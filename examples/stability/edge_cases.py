@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from digits import SIDE as DIGIT_SIDE
 from digits import digits
-from edge_networks import convolutional, relu, residual, tanh
+from edge_networks import convolutional, normalized_residual, relu, residual, tanh
 from patches import SIDE as PATCH_SIDE
 from patches import patches
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "ReLU": relu,
     "CNN": convolutional,
     "ResNet": residual,
+    "ResNet, normalized": normalized_residual,
 }
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"squared": squared, "cross-entropy": cross_entropy}
 
@@ -72,8 +73,17 @@ _ALL = (
     Case("digits", "tanh", "squared", 0.1, batches=FINE),
     Case("digits", "ReLU", "squared", 0.15, batches=FINE),
     Case("digits", "CNN", "squared", 0.12, batches=FINE),
-    Case("digits", "tanh", "cross-entropy", 0.8),
-    Case("digits", "ReLU", "cross-entropy", 0.3),
-    Case("digits", "CNN", "cross-entropy", 0.6),
+    Case("digits", "tanh", "cross-entropy", 0.8, steps=1500),
+    Case("digits", "ReLU", "cross-entropy", 0.3, steps=1500),
+    Case("digits", "CNN", "cross-entropy", 0.6, steps=1500),
+    Case("patches", "tanh", "squared", 0.01, steps=8000, every=41),
+    Case("patches", "ReLU", "squared", 0.02, steps=8000, every=41),
+    Case("patches", "CNN", "squared", 0.06, steps=4000, every=41),
+    Case("patches", "ResNet", "squared", 0.08, steps=6000, every=61),
+    Case("patches", "ResNet, normalized", "squared", 0.04, steps=3000, every=31, batches=(32, 128, SAMPLES)),
+    Case("patches", "tanh", "cross-entropy", 0.02, steps=6000, every=41),
+    Case("patches", "ReLU", "cross-entropy", 0.03, steps=6000, every=41),
+    Case("patches", "CNN", "cross-entropy", 0.06, steps=4000, every=41),
+    Case("patches", "ResNet", "cross-entropy", 0.06, steps=6000, every=61),
 )
 CASES = {case.name: case for case in _ALL}

@@ -47,18 +47,17 @@ def convolutional(channels: int, side: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """x + two convolutions, each behind group normalization and ReLU; where channels are added, at half the side."""
+    """x + two convolutions, each behind ReLU and perhaps group normalization; where channels are added, at half the
+    side."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, inside: int, outside: int, normalized: bool) -> None:
         super().__init__()
         stride = 1 if inside == outside else 2
         self.branch = nn.Sequential(
-            nn.GroupNorm(GROUPS, inside),
-            nn.ReLU(),
-            nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False),
-            nn.GroupNorm(GROUPS, outside),
-            nn.ReLU(),
-            nn.Conv2d(outside, outside, 3, padding=1, bias=False),
+            *_bent(inside, normalized),
+            nn.Conv2d(inside, outside, 3, stride, padding=1),
+            *_bent(outside, normalized),
+            nn.Conv2d(outside, outside, 3, padding=1),
         )
         self.straight: nn.Module = nn.Identity()
         if stride > 1:
@@ -69,15 +68,23 @@ class Block(nn.Module):
         return self.straight(x) + self.branch(x)
 
 
-def residual(channels: int, side: int) -> nn.Module:
+def _bent(channels: int, normalized: bool) -> list[nn.Module]:
+    return [nn.GroupNorm(GROUPS, channels), nn.ReLU()] if normalized else [nn.ReLU()]
+
+
+def residual(channels: int, side: int, normalized: bool = False) -> nn.Module:
     """Five convolutions: one onto 8 × 8 pixels, a block of 8 and one of 16 channels; mean over pixels, linear readout."""
     return nn.Sequential(
-        nn.Conv2d(channels, CHANNELS, 3, stride=side // 8, padding=1, bias=False),
-        Block(CHANNELS, CHANNELS),
-        Block(CHANNELS, 2 * CHANNELS),
-        nn.GroupNorm(GROUPS, 2 * CHANNELS),
-        nn.ReLU(),
+        nn.Conv2d(channels, CHANNELS, 3, stride=side // 8, padding=1),
+        Block(CHANNELS, CHANNELS, normalized),
+        Block(CHANNELS, 2 * CHANNELS, normalized),
+        *_bent(2 * CHANNELS, normalized),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(2 * CHANNELS, CLASSES),
     )
+
+
+def normalized_residual(channels: int, side: int) -> nn.Module:
+    """The residual network with group normalization before every ReLU."""
+    return residual(channels, side, normalized=True)

@@ -94,7 +94,7 @@ def main() -> None:
     folder = options.folder / "quick" if options.quick else options.folder
     records = []
     for record in answers(_runs(options, folder), options.workers):
-        console.print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", markup=False)
+        console.print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", markup=False, soft_wrap=True)
         records.append(record)
     (folder / "answers.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print()

@@ -13,7 +13,7 @@ from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_fi
 
 LEVEL = 1.96  # standard errors in half a 95 % interval
 XLABELS = {
-    "leading": "η²σ²β/8α = leading order / edge\n(dimensionless)",
+    "leading": r"$\eta^2\sigma_u^2\beta/8\alpha$ = leading order / edge" "\n(dimensionless)",
     "corrected": "corrected forecast / edge\n(dimensionless)",
 }
 
@@ -44,12 +44,17 @@ def draw_collapse(data: Mapping[str, Any]) -> Figure:
                 extremes += [*x, *y]
     ends = np.array([min(extremes, default=0.01), max(extremes, default=1.0)])
     for axes, label in zip(panels, XLABELS.values(), strict=True):
-        axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1, label="gap = forecast", zorder=0)
+        equal = "gap = forecast" if axes is panels[1] else None
+        axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1, label=equal, zorder=0)
         axes.set(xscale="log", yscale="log", xlabel=label)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
             axis.set_major_formatter("{x:.2g}")
             axis.set_minor_formatter(NullFormatter())
+    for face, label in ((GREY, "forecast holds"), ("white", "off or undecided")):
+        panels[1].plot([], [], color=GREY, marker="o", markersize=4.5, markerfacecolor=face, linestyle="none", label=label)
+    handles, labels = panels[1].get_legend_handles_labels()
+    panels[1].legend(handles[-3:], labels[-3:], loc="upper left")
     panels[0].set_ylabel("measured gap / edge (dimensionless)")
     figure.suptitle(wrapped(data.get("title", "Sharpness gap and forecast"), figure), fontsize=10)
     legend_below(panels[0], columns=3)

@@ -45,6 +45,8 @@ def draw_gap(data: Mapping[str, Any]) -> Figure:
             axes.set_xlabel("1/b")
         if k % columns == 0:
             axes.set_ylabel("gap / edge\n(dimensionless)")
+    if data.get("fits"):
+        panels[0].plot([], [], color=INK, linewidth=0.8, label="fitted power of 1/b")
     figure.suptitle(wrapped(data.get("title", "Sharpness gap"), figure), fontsize=10)
     legend_below(panels[0], columns=2)
     return figure
@@ -64,13 +66,14 @@ def _panel(axes: Axes, label: str, series: Mapping[str, Any], fit: Mapping[str, 
     title = label
     if fit is not None and above.any():
         ends = np.array([x[above].min(), x[above].max()])
-        axes.plot(ends, np.exp(fit["log_factor"]) * ends ** fit["slope"] / edge[above].mean(), color=INK, linewidth=0.8)
+        power = np.exp(fit["log_factor"]) * ends ** fit["slope"] / edge[above].mean()
+        axes.plot(ends, power, color=INK, linewidth=0.8)
         title += f"\nexponent {fit['slope']:.2f} ± {fit['half_width']:.2f}"
     if not above.all():
         title += f"\n{(~above).sum()} not above zero"
     axes.set_title(title, fontsize=8)
     axes.set(xscale="log", yscale="log")
-    axes.xaxis.set_major_locator(FixedLocator([1 / 128, 1 / 32, 1 / 8]))
+    axes.xaxis.set_major_locator(FixedLocator([1 / 64, 1 / 16]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"1/{1 / value:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
