@@ -60,6 +60,28 @@ SQUARE = {
 }
 
 
+CASES_OF_GAPS = {
+    "digits, tanh, squared": 1.0,
+    "patches, CNN, cross-entropy": 0.3,
+    "patches, ResNet, squared": 2.0,
+    "patches, ResNet, cross-entropy": 3.0,
+}
+
+
+def gaps(scale: float) -> dict[str, Any]:
+    return {
+        "inverse_batch": 1 / np.array([8.0, 16.0, 32.0, 128.0]),
+        "gap": scale * np.array([4.0, 2.1, 1.1, -0.1]),
+        "error": np.array([0.3, 0.1, 0.1, 0.1]),
+        "leading": scale * np.array([3.9, 2.0, 1.0, 0.2]),
+        "leading_error": np.full(4, 0.2),
+        "corrected": scale * np.array([4.1, 2.1, 1.1, 0.2]),
+        "corrected_error": np.full(4, 0.1),
+        "edge": np.full(4, 20.0),
+        "holds": np.array([1, 1, 0, 0]),
+    }
+
+
 def sample(kind: str) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     eta, steps = np.array([0.01, 0.02, 0.04]), np.arange(0, 5001)
@@ -96,19 +118,11 @@ def sample(kind: str) -> dict[str, Any]:
             "title": long,
         },
         "gap": {
-            "series": {
-                name: {
-                    "inverse_batch": 1 / np.array([8.0, 16.0, 32.0]),
-                    "gap": scale * np.array([4.0, 2.1, -0.1]),
-                    "error": np.array([0.3, 0.1, 0.1]),
-                    "leading": scale * np.array([3.9, 2.0, 1.0]),
-                    "corrected": scale * np.array([4.1, 2.1, 1.1]),
-                }
-                for name, scale in (("tanh, squared", 1.0), ("CNN, cross-entropy", 0.3))
-            },
-            "fits": {"tanh, squared": {"slope": 1.1, "half_width": 0.2, "log_factor": 3.5}},
+            "series": {name: gaps(scale) for name, scale in CASES_OF_GAPS.items()},
+            "fits": {"digits, tanh, squared": {"slope": 1.1, "half_width": 0.2, "log_factor": 3.5}},
             "title": long,
         },
+        "collapse": {"series": {name: gaps(scale) for name, scale in CASES_OF_GAPS.items()}, "title": long},
         "orbit": {
             "conditions": np.array([10.0, 100.0]),
             "panels": {

@@ -1,4 +1,4 @@
-"""The sharpness gap of networks on digits against batch size and forecast; which runs are at the edge at all.
+"""The sharpness gap of small networks against batch size and forecast; which runs are at the edge at all.
 
     python examples/stability/gap_against_batch.py [--folder results/gap] [--quick] [--case NAME] [--workers 2]
 
@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-from digits import CASES, SAMPLES, digits
+from edge_cases import CASES, LOSSES, SAMPLES
+from gap_summary import fits, series, show
+from rich.console import Console
 
 from numeric.comparison.verdict import jsonable
-from numeric.errors import CheckError
 from numeric.reporting.figures import write_figure
 from numeric.stability import Descent, Plan, answer, forecast, run_edge
 from numeric.stability.generated import sharpness_gap
 from numeric.stability.picture import edge_picture
-from numeric.stability.power_law import power_law
 
-BATCHES = (8, 16, 24, 32, 48, 64, 96, 128, SAMPLES)
-STEPS, EVERY = 3000, 25
+# Enough measurements in the judged half for an answer, which cannot be more than "the run is too short".
+QUICK_STEPS, QUICK_EVERY, QUICK_BATCH = 90, 4, 32
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ class Run:
 
     case: str
     batch_size: int
-    steps: int
-    every: int
+    plan: Plan
     seed: int
     folder: Path
 
@@ -51,13 +51,20 @@ class Run:
 def carry_out(run: Run) -> dict[str, Any]:
     """Train, or read what was trained, and answer."""
     torch.set_num_threads(1)
+    begun = _processor_seconds()
     case = CASES[run.case]
     descent = Descent(case.lr, None if run.batch_size == SAMPLES else run.batch_size)
     path = run.place / "run.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    plan = Plan(run.steps, run.every)
     done = run_edge(
-        case.model(run.seed), case.loss, digits(), descent, plan, seed=run.seed, checkpoint=path, progress=False
+        case.model(run.seed),
+        LOSSES[case.loss],
+        case.load(),
+        descent,
+        run.plan,
+        seed=run.seed,
+        checkpoint=path,
+        progress=False,
     )
     record: dict[str, Any] = {"case": run.case, "batch_size": run.batch_size, "lr": case.lr}
     found = None
@@ -68,7 +75,7 @@ def carry_out(run: Run) -> dict[str, Any]:
         record |= found.to_json()
     title = f"{run.case}, batches of {run.batch_size}: {record['answer']}"
     write_figure("edge", edge_picture(done, found, title), run.place / "figure")
-    return jsonable(record)
+    return jsonable(record | {"processor_seconds": _processor_seconds() - begun})
 
 
 def answers(runs: list[Run], workers: int) -> Iterator[dict[str, Any]]:
@@ -80,59 +87,51 @@ def answers(runs: list[Run], workers: int) -> Iterator[dict[str, Any]]:
         yield from pool.map(carry_out, runs)
 
 
-def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Data of the figure "gap": the runs with noise that are at the edge, and the powers of 1/b fitted to them."""
-    series: dict[str, dict[str, list[float]]] = {}
-    for record in records:
-        if not record["sentence"].startswith("at the edge") or record["batch_size"] == SAMPLES:
-            continue
-        column = series.setdefault(
-            record["case"], {k: [] for k in ("inverse_batch", "gap", "error", "leading", "corrected")}
-        )
-        column["inverse_batch"].append(1 / record["batch_size"])
-        column["gap"].append(record["gap"]["value"])
-        column["error"].append(record["gap"]["standard_error"] or 0.0)
-        for name in ("leading", "corrected"):
-            column[name].append(record["forecasts"][name]["value"])
-    fits = {}
-    for name, column in series.items():
-        kept = [(x, y) for x, y in zip(column["inverse_batch"], column["gap"], strict=True) if y > 0]
-        try:
-            fits[name] = asdict(power_law(*zip(*kept, strict=True)))
-        except (CheckError, TypeError):
-            continue
-    return {"series": series, "fits": fits, "title": "Sharpness gap on digits, runs at the edge"}
-
-
 def main() -> None:
     """Carry out the study, print what every run says, and draw the figures."""
     options = _options()
-    chosen = [options.case] if options.case else list(CASES)
-    batches = BATCHES[3:5] if options.quick else BATCHES
-    steps, every = (300, 13) if options.quick else (options.steps, EVERY)
+    console = Console(highlight=False, width=120)
     folder = options.folder / "quick" if options.quick else options.folder
-    runs = [Run(case, batch, steps, every, options.seed, folder) for case in chosen for batch in batches]
     records = []
-    for record in answers(runs, options.workers):
-        print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", flush=True)
+    for record in answers(_runs(options, folder), options.workers):
+        console.print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", markup=False, soft_wrap=True)
         records.append(record)
     (folder / "answers.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    data = summary(records)
-    for name, fit in data["fits"].items():
-        print(
-            f"{name}: gap ∝ (1/b)^{fit['slope']:.2f} ± {fit['half_width']:.2f} (95 %, {fit['n']} runs, "
-            f"R² = {fit['r_squared']:.2f}); published on CIFAR-10: exponent 1.27 in 1/b, R² = 0.98"
-        )
-    if data["series"]:
+    console.print()
+    show(console, records)
+    columns = series(records)
+    if columns:
+        data = {"series": columns, "fits": fits(columns), "title": "Sharpness gap against batch size, runs at the edge"}
         print(write_figure("gap", data, folder / "figure"))
+        print(write_figure("collapse", data | {"title": "Sharpness gap and forecast"}, folder / "collapse"))
+    spent = sum(record["processor_seconds"] for record in records)
+    print(f"{spent / 60:.1f} minutes of one processor")
+
+
+def _runs(options: argparse.Namespace, folder: Path) -> list[Run]:
+    chosen = [case for name, case in CASES.items() if options.case in (None, name)]
+    if options.quick:
+        plan = Plan(QUICK_STEPS, QUICK_EVERY, batches=1)
+        return [Run(case.name, QUICK_BATCH, plan, options.seed, folder) for case in chosen]
+    return [
+        Run(case.name, batch, Plan(case.steps, case.every), options.seed, folder)
+        for case in chosen
+        for batch in case.batches
+    ]
+
+
+def _processor_seconds() -> float:
+    """Of this process: what a busy machine cannot stretch much."""
+    used = os.times()
+    return used.user + used.system
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=Path("results/gap"))
-    parser.add_argument("--quick", action="store_true", help="two batch sizes and 300 steps")
-    parser.add_argument("--case", choices=list(CASES), help="one network and loss; default: all")
-    for name, value in (("--workers", 2), ("--steps", STEPS), ("--seed", 0)):
+    parser.add_argument("--quick", action="store_true", help="one batch size and 90 steps of every case")
+    parser.add_argument("--case", choices=list(CASES), help="images, network and loss; default: all")
+    for name, value in (("--workers", 2), ("--seed", 0)):
         parser.add_argument(name, type=int, default=value)
     return parser.parse_args()
 

@@ -13,6 +13,7 @@ from numeric.errors import CheckError
 from numeric.files import write_whole
 from numeric.reporting.bands_figure import draw_bands
 from numeric.reporting.coefficients_figure import draw_coefficients
+from numeric.reporting.collapse_figure import draw_collapse
 from numeric.reporting.convergence_figure import draw_convergence
 from numeric.reporting.correlations_figure import draw_correlations
 from numeric.reporting.curvature_figure import draw_curvature
@@ -49,6 +50,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "orbit": draw_orbit,
     "edge": draw_edge,
     "gap": draw_gap,
+    "collapse": draw_collapse,
 }
 
 
