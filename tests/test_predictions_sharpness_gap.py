@@ -81,8 +81,10 @@ def test_statements() -> None:
     alpha, beta, sigma, eta, mu = SHARPENING, STABILIZATION, NOISE, ETA, MOMENTUM
     assert sp.simplify(leading_gap() - eta * beta * sigma**2 / (4 * alpha * (1 - mu))) == 0
     ratio = corrected_gap() / leading_gap()
-    wanted = 1 + 6 * alpha**2 * (1 + mu) / (beta * sigma**2 * (1 - mu)) + eta**2 * beta * sigma**2 / (
-        8 * alpha * (1 - mu**2)
+    wanted = (
+        1
+        + 6 * alpha**2 * (1 + mu) / (beta * sigma**2 * (1 - mu))
+        + eta**2 * beta * sigma**2 / (8 * alpha * (1 - mu**2))
     )
     assert sp.simplify(ratio - wanted) == 0
     assert sharpness_gap.stationary_oscillation() == 2 * alpha / beta

@@ -97,7 +97,8 @@ def measure_edge(
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
     start: (D, 2), what an earlier point gave as `vectors`. velocity: the last step, None for none. edge: the curvature
-    from which an oscillation grows, 2(1 + μ)/η. decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u.
+    from which an oscillation grows, 2(1 + μ)/η. decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the
+    Lanczos iteration for u.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """

@@ -28,8 +28,8 @@ class Forecast:
     of the parameters.
 
     edge: 2(1 + μ)/η. gap: edge − E S, S on the floor of the valley. forecasts: "leading" order, as
-    published, "corrected" by the next order and for noise along ∇S⊥, where there is noise, and the exact "identity" with
-    the moments of the run.
+    published, "corrected" by the next order and for noise along ∇S⊥, where there is noise, and the exact "identity"
+    with the moments of the run.
     alpha, beta, noise: α, β, σ_u². balance: E[βx²/2]/E α. rise: slope of S over that which α alone would give. batch:
     name → batch sharpness over the edge. ratios: leading, corrected and identity → measured gap over it.
     conditions: what the leading order takes to be small, see `answer`.

@@ -104,12 +104,12 @@ def derive(subject: Subject) -> Prediction:
         formulas=_formulas(),
         parametrization=subject.name,
         notes=(
-            "x: position along u; y = S − S_c; p = x + x before, q = y − y before; mu: heavy-ball momentum, without which "
-            "p and q are not needed; (x_0², y_0): where gradient descent rests, but for the sign of x",
+            "x: position along u; y = S − S_c; p = x + x before, q = y − y before; mu: heavy-ball momentum, without "
+            "which p and q are not needed; (x_0², y_0): where gradient descent rests, but for the sign of x",
             "alpha = −∇L·∇S; beta: square of the part of ∇S orthogonal to u; sigma_u: standard deviation of the batch "
             "gradient along u; xi: standard normal; weight decay lambda adds lambda to S and lambda θ to ∇L in alpha",
-            "gap = −E y; V = Var(x²), M = E(x² y²), W = E(x y p − x² q), to be measured: the identity is the referee of "
-            "the forecasts; that to leading order is the first term, with sigma_u**2",
+            "gap = −E y; V = Var(x²), M = E(x² y²), W = E(x y p − x² q), to be measured: the identity is the referee "
+            "of the forecasts; that to leading order is the first term, with sigma_u**2",
             "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
             "Gamma, X, C: gap, oscillation and noise covariance of several critical directions; X solves "
