@@ -93,7 +93,12 @@ def sharpness_gap_corrected(
     total = momentum + 1
     power = 1 / (1 - momentum)
     factor = beta * noise * power / alpha
-    return eta * factor * (6 * alpha**2 * total * power / (beta * noise) + eta**2 * factor / (8 * total) + 1) / 4
+    return (
+        eta
+        * factor
+        * (6 * alpha**2 * total * power / (beta * noise) + eta**2 * factor / (8 * total) + 1)
+        / 4
+    )
 
 
 def sharpness_gap_identity(
