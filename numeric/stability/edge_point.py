@@ -105,7 +105,7 @@ def measure_edge(
     before = objective.cost.sample_units
     theta = objective.parameters
     with how.active():
-        settled = objective.at(_without_oscillation(objective, edge, decay))
+        settled = objective.at(without_oscillation(objective, edge, decay))
         operator = HessianOperator(settled, how.second)
         leading, second = top_pair(operator, generator, start, tolerance)
         vector = leading.vector
@@ -158,7 +158,7 @@ def top_pair(
     return leading, found[1] if k == 2 else None
 
 
-def _without_oscillation(objective: Objective, edge: float, decay: float) -> Point:
+def without_oscillation(objective: Objective, edge: float, decay: float) -> Point:
     """The point after `HALF_STEPS` steps of gradient descent of length 1/edge."""
     point = objective.parameters
     for _ in range(HALF_STEPS):
