@@ -113,7 +113,7 @@ def _temperature(functions: Any, found: Mapping[str, float], lr: float, width: f
     """T at which the forecast is `width` standard deviations √α of y: it is proportional to T."""
     alpha, beta, noise = (torch.tensor(value, dtype=torch.float64) for value in (found["alpha"], found["beta"], 2 / lr))
     leading = functions.sharpness_gap(alpha, beta, noise, lr, 0.0)
-    forecast = leading + functions.sharpness_gap_of_drift_noise(alpha, beta * noise, lr)
+    forecast = leading + functions.sharpness_gap_of_drift_noise(alpha, beta * noise, lr, 0.0)
     return width * math.sqrt(found["alpha"]) / float(forecast)
 
 

@@ -47,7 +47,8 @@ class EdgePoint:
     loss: L there. floor_sharpness: S, the largest eigenvalue of ∇²L; residual: ‖Hu − Su‖; second: the next Ritz value,
     from below an estimate of the next eigenvalue; vectors: u and that of the second (D, 2). sharpness: uᵀHu at the
     iterate itself; position: x, how far along u it lies from the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel:
-    u·∇S; gradient: ‖∇L‖. noise, drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n.
+    u·∇S; gradient: ‖∇L‖. noise, drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n. velocity,
+    drift_velocity: u·v and ∇S⊥·v of the last step v.
     curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L.
     """
 
@@ -64,6 +65,8 @@ class EdgePoint:
     gradient: float
     noise: float
     drift_noise: float
+    velocity: float
+    drift_velocity: float
     samples: int
     curvature_along: float
     units: float
@@ -91,20 +94,22 @@ def measure_edge(
     edge: float,
     *,
     start: Tensor | None = None,
+    velocity: Point | None = None,
     decay: float = 0.0,
     tolerance: float = TOLERANCE,
 ) -> EdgePoint:
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
-    start: (D, 2), what an earlier point gave as `vectors`. edge: the curvature from which an oscillation grows, 2/η.
-    decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u.
+    start: (D, 2), what an earlier point gave as `vectors`. velocity: the last step, None for none. edge: the curvature
+    from which an oscillation grows, 2(1 + μ)/η. decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the
+    Lanczos iteration for u.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """
     before = objective.cost.sample_units
     theta = objective.parameters
     with how.active():
-        settled = objective.at(_without_oscillation(objective, edge, decay))
+        settled = objective.at(without_oscillation(objective, edge, decay))
         operator = HessianOperator(settled, how.second)
         leading, second = top_pair(operator, generator, start, tolerance)
         vector = leading.vector
@@ -139,6 +144,8 @@ def measure_edge(
         gradient=length,
         noise=noise,
         drift_noise=drift_noise * beta,
+        velocity=0.0 if velocity is None else float(dot(velocity, u)),
+        drift_velocity=0.0 if velocity is None else float(dot(velocity, orthogonal)),
         samples=samples,
         curvature_along=straightness + decay,
         units=(objective.cost.sample_units - before) / samples,
@@ -159,7 +166,7 @@ def top_pair(
     return found[0], found[1] if k == 2 else None
 
 
-def _without_oscillation(objective: Objective, edge: float, decay: float) -> Point:
+def without_oscillation(objective: Objective, edge: float, decay: float) -> Point:
     """The point after `HALF_STEPS` steps of gradient descent of length 1/edge."""
     point = objective.parameters
     for _ in range(HALF_STEPS):

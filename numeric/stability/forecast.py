@@ -17,8 +17,8 @@ from numeric.stability.series import of_means, slope_of
 
 # Measurements that a window must hold.
 FEWEST = 10
-_COLUMNS = ("alpha", "beta", "noise", "drift_noise", "y", "x2", "x4", "x2y2")
-_ALPHA, _BETA, _NOISE, _DRIFT_NOISE, _Y, _X2, _X4, _X2Y2 = range(len(_COLUMNS))
+_COLUMNS = ("alpha", "beta", "noise", "drift_noise", "y", "x2", "x4", "x2y2", "memory")
+_ALPHA, _BETA, _NOISE, _DRIFT_NOISE, _Y, _X2, _X4, _X2Y2, _MEMORY = range(len(_COLUMNS))
 _AVERAGES = ("ratio_of_means", "mean_of_ratios", "full_hessian")
 
 
@@ -28,8 +28,8 @@ class Forecast:
     of the parameters.
 
     edge: 2(1 + μ)/η. gap: edge − E S, S on the floor of the valley. forecasts: "leading" order, as
-    published, "corrected" by the next order and for noise along ∇S⊥, and the exact "identity" with the moments of the
-    run; the last two without momentum, corrected with noise alone.
+    published, "corrected" by the next order and for noise along ∇S⊥, where there is noise, and the exact "identity"
+    with the moments of the run.
     alpha, beta, noise: α, β, σ_u². balance: E[βx²/2]/E α. rise: slope of S over that which α alone would give. batch:
     name → batch sharpness over the edge. ratios: leading, corrected and identity → measured gap over it.
     conditions: what the leading order takes to be small, see `answer`.
@@ -111,32 +111,32 @@ def _measured_over(statement: Callable[[Tensor], Tensor], means: Tensor) -> Tens
 
 
 def _series(records: dict[str, Tensor], y: Tensor) -> Tensor:
-    square = records["position"].square()
-    columns = {"y": y, "x2": square, "x4": square.square(), "x2y2": square * y.square()}
+    x = records["position"]
+    square = x.square()
+    memory = x * (y * (2 * x - records["velocity"]) - x * records["drift_velocity"])
+    columns = {"y": y, "x2": square, "x4": square.square(), "x2y2": square * y.square(), "memory": memory}
     return torch.stack([columns[name] if name in columns else records[name] for name in _COLUMNS], dim=1)
 
 
 def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Name → the gap that a derived statement gives, as a function of the means (8,)."""
+    """Name → the gap that a derived statement gives, as a function of the means of `_COLUMNS`."""
 
     def leading(means: Tensor) -> Tensor:
         return functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum)
 
     def of_drift_noise(means: Tensor) -> Tensor:
-        return functions.sharpness_gap_of_drift_noise(means[_ALPHA], means[_DRIFT_NOISE], eta)
+        return functions.sharpness_gap_of_drift_noise(means[_ALPHA], means[_DRIFT_NOISE], eta, momentum)
 
     def corrected(means: Tensor) -> Tensor:
-        return functions.sharpness_gap_corrected(*means[: _NOISE + 1], eta) + of_drift_noise(means)
+        return functions.sharpness_gap_corrected(*means[: _NOISE + 1], eta, momentum) + of_drift_noise(means)
 
     def identity(means: Tensor) -> Tensor:
         spread = means[_X4] - means[_X2].square()
-        exact = functions.sharpness_gap_identity(*means[: _NOISE + 1], spread, means[_X2Y2], eta)
+        measured = (spread, means[_X2Y2], means[_MEMORY])
+        exact = functions.sharpness_gap_identity(*means[: _NOISE + 1], *measured, eta, momentum)
         return exact + of_drift_noise(means)
 
-    found: dict[str, Callable[[Tensor], Tensor]] = {"leading": leading}
-    if momentum == 0:
-        found |= ({"corrected": corrected} if noisy else {}) | {"identity": identity}
-    return found
+    return {"leading": leading} | ({"corrected": corrected} if noisy else {}) | {"identity": identity}
 
 
 def _conditions(records: dict[str, Tensor], y: Tensor, edge: float, forecasts: dict[str, Estimate]) -> dict[str, float]:

@@ -26,7 +26,8 @@ from numeric.training.stream_seed import stream_seed
 
 MEASURED = (
     "loss", "sharpness", "residual", "second", "position", "floor_sharpness", "alpha", "beta", "parallel", "gradient",
-    "noise", "drift_noise", "curvature_along", "units", "ratio_of_means", "mean_of_ratios", "full_hessian",
+    "noise", "drift_noise", "velocity", "drift_velocity", "curvature_along", "units",
+    "ratio_of_means", "mean_of_ratios", "full_hessian",
 )  # fmt: skip
 """Names of the records: those of `EdgePoint`, noise and drift_noise for batches as the run draws them, and the three
 averages of batch sharpness."""
@@ -105,7 +106,8 @@ def _begin(objective: Objective, settings: dict[str, Any], path: Path | None) ->
         empty = {name: torch.zeros(0, dtype=torch.float64) for name in MEASURED}
         return EdgeRun(settings, torch.zeros(0, dtype=torch.int64), empty, 0, theta, scaled(theta, 0.0), None)
     found = load_edge_run(path)
-    if found.settings != settings or found.parameters.keys() != objective.parameters.keys():
+    same = found.settings == settings and found.records.keys() == set(MEASURED)
+    if not same or found.parameters.keys() != objective.parameters.keys():
         raise StoreError(f"{path} belongs to a run with other settings: delete it or choose another file")
     return found
 
@@ -137,7 +139,7 @@ class _Training:
             while step < self.plan.steps and diverged is None:
                 if self.plan.is_measured(step) and (not steps or steps[-1] < step):
                     try:
-                        row, vectors = self._measure(theta, vectors, step)
+                        row, vectors = self._measure(theta, velocity, vectors, step)
                     except SharpnessError:
                         diverged = step
                         break
@@ -153,11 +155,14 @@ class _Training:
         self._save(found := stand())
         return found
 
-    def _measure(self, theta: Point, vectors: Tensor | None, step: int) -> tuple[dict[str, float], Tensor]:
+    def _measure(
+        self, theta: Point, velocity: Point, vectors: Tensor | None, step: int
+    ) -> tuple[dict[str, float], Tensor]:
         here = self.objective.at(theta)
         generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vectors", 0, step))
+        decay = self.descent.weight_decay
         point = measure_edge(
-            here, self.how, generator, self.descent.edge, start=vectors, decay=self.descent.weight_decay
+            here, self.how, generator, self.descent.edge, start=vectors, velocity=velocity, decay=decay
         )
         share = point.share_of_noise(self.descent.samples_of(point.samples), replacement=False)
         found = {name: float(getattr(point, name)) for name in MEASURED if hasattr(point, name)}

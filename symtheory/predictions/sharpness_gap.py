@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import sympy as sp
 
@@ -11,20 +12,31 @@ from symtheory.errors import DerivationError
 from symtheory.predictions.edge_gap import (
     DRIFT_NOISE,
     GAP,
+    MEMORY,
     MIXED,
     SPREAD,
     corrected_gap,
-    critical_sharpness,
     drift_noise_gap,
     exact_gap,
     fixed_point,
-    gap_with_momentum,
+    leading_gap,
     matrix_gap_relation,
     stationary_oscillation,
 )
 from symtheory.predictions.equation import equation
 from symtheory.predictions.formula import Formula
-from symtheory.predictions.normal_form import NOISE, SHARPENING, STABILIZATION, XI, X, Y, normal_form
+from symtheory.predictions.normal_form import (
+    CHANGE,
+    NOISE,
+    SHARPENING,
+    STABILIZATION,
+    SUM,
+    XI,
+    X,
+    Y,
+    critical_sharpness,
+    normal_form,
+)
 from symtheory.predictions.prediction import Assumption, Prediction
 from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.stationary_second_moments import MOMENTUM
@@ -54,7 +66,7 @@ _NOISY = {**_LOCAL, "noise": VARIANCE}
 
 
 def derive(subject: Subject) -> Prediction:
-    """The gap 2/η − E S, in what a point of the edge tells: α, β and σ_u².
+    """The gap 2(1 + μ)/η − E S, in what a point of the edge tells: α, β and σ_u², with heavy-ball momentum μ.
 
     It is a statement about any smooth loss of the predictor: the graph's part is that ∇S can leave the top
     eigenvector's own direction. Raises ``DerivationError`` for a graph with a single parameter, where it cannot.
@@ -72,35 +84,34 @@ def derive(subject: Subject) -> Prediction:
             equation(GAP, exact_gap()),
             equation(GAP, corrected_gap()),
             equation(sp.Symbol("gap_s"), drift_noise_gap()),
-            equation(sp.Symbol("gap_mu"), gap_with_momentum()),
-            equation(sp.Symbol("S_mu"), critical_sharpness()),
+            equation(sp.Symbol("S_c"), critical_sharpness()),
             equation(sp.Function("log p")(X, Y), law.log_density),
             matrix_gap_relation(),
         ),
         observable="sharpness S, its eigenvector u, ∇S and the batch gradients along u, at steps of a run at the edge",
         assumptions=(
-            Assumption("at the edge: the sharpness has reached 2/η and stays near it", True),
+            Assumption("at the edge: the sharpness has reached S_c, 2/η without momentum, and stays near it", True),
             Assumption("training sharpens: α = −∇L·∇S > 0, and α, β, σ_u change little while x and y relax", True),
-            Assumption("one critical direction: the next eigenvalue lies below 2/η by much more than the gap", True),
+            Assumption("one critical direction: the next eigenvalue lies below S_c by much more than the gap", True),
             Assumption("along ∇S⊥ the loss is nearly straight: its curvature there is small against α/|y|", True),
             Assumption("the noise of the batch gradient along ∇S⊥ is small, or gap_s is added to the gap", True),
             Assumption("the corrections are small against one, else the formulas are out of their range", True),
         ),
-        order="x' and y' to leading order around the edge; in them E x² and the gap in V and M are exact, the second "
-        "gap is to second order in eta at fixed eta*sigma_u**2, gap_mu, the density and Gamma to first",
+        order="the step to leading order around the edge; in it E x² and the gap in V, M and W are exact, the second "
+        "gap is to second order in eta at fixed eta*sigma_u**2, the density and Gamma to first",
         measure="dx dy, with the sign that x takes at every step removed",
         source=SOURCE,
         formulas=_formulas(),
         parametrization=subject.name,
         notes=(
-            "x: position along u; y = S − 2/eta; (x_0², y_0): where gradient descent rests, but for the sign "
-            "of x; alpha = −∇L·∇S; beta: square of the part of ∇S orthogonal to u; "
-            "sigma_u: standard deviation of the batch gradient along u; xi: standard normal",
-            "gap = −E y; V = Var(x²), M = E(x² y²), to be measured: the identity is the referee of the two forecasts",
+            "x: position along u; y = S − S_c; p = x + x before, q = y − y before; mu: heavy-ball momentum, without "
+            "which p and q are not needed; (x_0², y_0): where gradient descent rests, but for the sign of x",
+            "alpha = −∇L·∇S; beta: square of the part of ∇S orthogonal to u; sigma_u: standard deviation of the batch "
+            "gradient along u; xi: standard normal; weight decay lambda adds lambda to S and lambda θ to ∇L in alpha",
+            "gap = −E y; V = Var(x²), M = E(x² y²), W = E(x y p − x² q), to be measured: the identity is the referee "
+            "of the forecasts; that to leading order is the first term, with sigma_u**2",
             "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
-            "gap_mu, S_mu: with heavy-ball momentum mu, at the edge S_mu; weight decay lambda adds lambda to S and "
-            "lambda θ to ∇L in alpha",
             "Gamma, X, C: gap, oscillation and noise covariance of several critical directions; X solves "
             "alpha_ij = ½ Σ_kl ⟨∇S_ij, ∇S_kl⟩ X_kl",
         ),
@@ -109,47 +120,58 @@ def derive(subject: Subject) -> Prediction:
 
 def _formulas() -> dict[str, Formula | SourceFunction]:
     law = stationary_law()
-    eta = {"eta": ETA}
+    numbers = {"eta": ETA, "momentum": MOMENTUM}
     state = {"x": X, "y": Y}
-    step = {str(symbol): _with_variance(value) for symbol, value in normal_form().update.items()}
+    history = {"x_sum": SUM, "y_change": CHANGE}
+    names = {symbol: name for name, symbol in (state | history).items()}
+    step = {names[symbol]: value for symbol, value in normal_form().update.items()}
+    moments = {"spread": SPREAD, "mixed": MIXED, "memory": MEMORY}
     return {
-        MECHANISM: _noisy(gap_with_momentum(), "Gap to leading order.", {**eta, "momentum": MOMENTUM}),
-        f"{MECHANISM}_corrected": _noisy(corrected_gap(), "Gap with its next order in η, without momentum.", eta),
-        f"{MECHANISM}_identity": Formula(
-            _with_variance(exact_gap()),
-            "Gap from Var(x²) and E(x²y²) of a run: exact in the normal form.",
-            {**_NOISY, "spread": SPREAD, "mixed": MIXED},
-            eta,
+        MECHANISM: _noisy(leading_gap(), "Gap to leading order."),
+        f"{MECHANISM}_corrected": _noisy(corrected_gap(), "Gap with its next order in η."),
+        f"{MECHANISM}_identity": _noisy(
+            exact_gap(),
+            "Gap from Var(x²), E(x²y²), E(x·y·x_sum − x²·y_change): exact in the normal form.",
+            after=moments,
         ),
         f"{MECHANISM}_of_drift_noise": Formula(
             drift_noise_gap().subs(DRIFT_NOISE, sp.sqrt(DRIFT_VARIANCE)),
             "What noise of ∇S⊥·g of this variance adds to the gap.",
             {"alpha": SHARPENING, "drift_noise": DRIFT_VARIANCE},
-            eta,
+            numbers,
         ),
         f"{MECHANISM}_distance": Formula(
             SHARPNESS - critical_sharpness(),
             "y: how far the sharpness lies above the edge.",
             {"sharpness": SHARPNESS},
-            {**eta, "momentum": MOMENTUM},
+            numbers,
         ),
         f"{MECHANISM}_oscillation": Formula(stationary_oscillation(), "E x² at the edge.", _LOCAL),
-        f"{MECHANISM}_step": Formula(
+        f"{MECHANISM}_step": _noisy(
             step,
-            "One step of the normal form; xi is a standard normal draw.",
-            {**state, "xi": XI, **_NOISY},
-            eta,
+            "A step; x_sum = x + x before, y_change = y − y before, xi standard normal.",
+            before={**state, **history, "xi": XI},
         ),
-        f"{MECHANISM}_log_density": Formula(
-            _with_variance(law.log_density), "log p(x, y) up to a constant.", {**state, **_NOISY}, eta
-        ),
+        f"{MECHANISM}_log_density": _noisy(law.log_density, "log p(x, y) up to a constant.", before=state),
         AMPLITUDES: SourceFunction(AMPLITUDES, _amplitudes_source),
         MATRIX: SourceFunction(MATRIX, _matrix_source),
     }
 
 
-def _noisy(expression: sp.Expr, meaning: str, numbers: Mapping[str, sp.Symbol]) -> Formula:
-    return Formula(_with_variance(expression), meaning, _NOISY, numbers)
+def _noisy(
+    results: sp.Expr | Mapping[str, sp.Expr],
+    meaning: str,
+    *,
+    before: Mapping[str, sp.Symbol] = MappingProxyType({}),
+    after: Mapping[str, sp.Symbol] = MappingProxyType({}),
+) -> Formula:
+    """A formula of α, β and σ_u², with other arguments before or after these."""
+    written = (
+        {key: _with_variance(value) for key, value in results.items()}
+        if isinstance(results, Mapping)
+        else _with_variance(results)
+    )
+    return Formula(written, meaning, {**before, **_NOISY, **after}, {"eta": ETA, "momentum": MOMENTUM})
 
 
 def _with_variance(expression: sp.Expr) -> sp.Expr:
@@ -177,18 +199,19 @@ def _amplitudes_source() -> str:
 
 
 def _matrix_source() -> str:
-    body = Statements(("oscillation", "noise", "eta"))
+    body = Statements(("oscillation", "noise", "eta", "momentum"))
     body.assign("values, vectors", "torch.linalg.eigh(oscillation)")
     body.assign("rotated", "vectors.mT @ noise @ vectors")
-    body.assign("gap", "eta * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))")
+    body.assign("gap", "eta / (1 - momentum) * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))")
     body.lines.append("    return vectors @ gap @ vectors.mT")
     return function_source(
-        f"{MATRIX}(oscillation: Tensor, noise: Tensor, eta: float)",
-        "Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC.",
+        f"{MATRIX}(oscillation: Tensor, noise: Tensor, eta: float, momentum: float)",
+        "Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC/(1 − μ).",
         [
             "oscillation: X = E xxᵀ, positive definite, tensor ``(*batch, k, k)``.",
             "noise: C, covariance of the batch gradient in these directions, tensor ``(*batch, k, k)``.",
             "eta: step, a number.",
+            "momentum: μ, a number.",
         ],
         "tensor ``(*batch, k, k)``.",
         body.lines,

@@ -1,8 +1,8 @@
 """The stationary law of the oscillation at the edge: a particle whose friction is steered by its own energy.
 
-With time t = ηk and z = (−1)ᵏx, the normal form tends for η → 0 at fixed ησ_u² to dz = yz dt + √(ησ_u²) dW,
-dy = (α − βz²/2) dt: the equations of a Nosé–Hoover thermostat without a potential, with y the negative friction. Its
-stationary law is normal. Derived here.
+With time t = ηk/(1 − μ) and z = (−1)ᵏx, the normal form tends for η → 0 at fixed ησ_u² to dz = yz dt + √D dW,
+dy = (α − βz²/2) dt with D = ησ_u²/(1 − μ): the equations of a Nosé–Hoover thermostat without a potential, with y the
+negative friction. Its stationary law is normal. Derived here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from functools import cache
 
 import sympy as sp
 
-from symtheory.predictions.normal_form import NOISE, X, Y, normal_form
+from symtheory.predictions.normal_form import CHANGE, NOISE, SUM, X, Y, normal_form
+from symtheory.predictions.stationary_second_moments import with_positive_factors
 from symtheory.predictions.symbols import ETA
 
-_HEAT = sp.Symbol("D", positive=True)
+HEAT = sp.Symbol("D", positive=True)
 """D = ησ_u², fixed in the limit."""
 
 
@@ -44,18 +45,35 @@ class StationaryLaw:
         return -(X**2) / (2 * self.x_variance) - (Y - self.y_mean) ** 2 / (2 * self.y_variance)
 
 
-def limiting_drift_and_heat() -> tuple[dict[sp.Symbol, sp.Expr], sp.Expr]:
-    """Drift of z and y and the diffusion of z, per unit of time, as η → 0 at fixed ησ_u²."""
+@cache
+def slow_coordinates() -> dict[sp.Symbol, sp.Expr]:
+    """x + cp and y + cq with the c that takes p and q out of their change, of order η then; the sign of x apart."""
     step = normal_form()
-    in_limit = {NOISE: sp.sqrt(_HEAT / ETA)}
+    found = {}
+    for slow, fast, sign in ((X, SUM, -1), (Y, CHANGE, 1)):
+        weight = sp.Symbol("c")
+        change = sp.expand(sign * step.mean_after(slow + weight * fast) - (slow + weight * fast))
+        (value,) = sp.solve(change.coeff(fast, 1), weight)
+        found[slow] = slow + with_positive_factors(value) * fast
+    return found
+
+
+@cache
+def limiting_drift_and_heat() -> tuple[dict[sp.Symbol, sp.Expr], sp.Expr]:
+    """Drift of z and y and the diffusion of z, per unit of ηk, as η → 0 at fixed ησ_u².
+
+    p and q relax at once, to what vanishes with η.
+    """
+    step, slow = normal_form(), slow_coordinates()
+    in_limit = {NOISE: sp.sqrt(HEAT / ETA), SUM: 0, CHANGE: 0}
 
     def rate(change: sp.Expr) -> sp.Expr:
-        return sp.expand(sp.expand(change).subs(in_limit) / ETA).subs(ETA, 0)
+        return sp.cancel(change.subs(in_limit) / ETA).subs(ETA, 0)
 
     # The sign that x takes at every step is z's: the change of z is that of −x' over x.
-    drift = {X: rate(-step.mean_after(X) - X), Y: rate(step.mean_change(Y))}
-    heat = rate(step.mean_after(X**2) - step.mean_after(X) ** 2)
-    return drift, heat
+    drift = {X: rate(-step.mean_after(slow[X]) - slow[X]), Y: rate(step.mean_change(slow[Y]))}
+    heat = rate(step.mean_after(slow[X] ** 2) - step.mean_after(slow[X]) ** 2)
+    return {symbol: sp.factor(value) for symbol, value in drift.items()}, sp.factor(heat)
 
 
 @cache
@@ -73,7 +91,9 @@ def stationary_law() -> StationaryLaw:
     spread = heat / 2 * (sp.diff(log_density, X, 2) + slope[X] ** 2)
     conditions = sp.Poly(sp.expand(spread - flux), X, Y).coeffs()
     (found,) = sp.solve(conditions, [x_variance, y_mean, y_variance], dict=True)
-    moments = (found[symbol].subs(_HEAT, ETA * NOISE**2) for symbol in (x_variance, y_mean, y_variance))
+    moments = (
+        with_positive_factors(found[symbol].subs(HEAT, ETA * NOISE**2)) for symbol in (x_variance, y_mean, y_variance)
+    )
     return StationaryLaw(*moments)
 
 

@@ -65,7 +65,7 @@ def _read(functions: Any, run: Runs) -> dict[str, float]:
     alpha, beta = values["alpha"].mean(0), values["beta"].mean(0)
     noise = torch.full_like(alpha, 2 * setting(run, "temperature") / eta)
     forecast = functions.sharpness_gap(alpha, beta, noise, eta, 0.0)
-    forecast = forecast + functions.sharpness_gap_of_drift_noise(alpha, beta * noise, eta)
+    forecast = forecast + functions.sharpness_gap_of_drift_noise(alpha, beta * noise, eta, 0.0)
     gap = -functions.sharpness_gap_distance(values["sharpness"], eta, 0.0)
     ratio = replica_mean(gap.mean(0) / forecast)
     taken_back = (values["beta"] * values["position"].square() / 2).mean(0)

@@ -67,19 +67,22 @@ def sharpness_gap_corrected(
     beta: Tensor,
     noise: Tensor,
     eta: float | Tensor,
+    momentum: float | Tensor,
 ) -> Tensor:
-    """Gap with its next order in η, without momentum.
+    """Gap with its next order in η.
 
     Formula, per coordinate::
 
-        sharpness_gap_corrected =
-            beta*eta*noise*(6*alpha**2/(beta*noise) + 1 + beta*eta**2*noise/(8*alpha))/(4*alpha)
+        sharpness_gap_corrected = beta*eta*noise*(6*alpha**2*(momentum + 1)/(beta*noise*(1 -
+            momentum)) + 1 + beta*eta**2*noise/(8*alpha*(1 - momentum)*(momentum + 1)))/(4*alpha*(1
+            - momentum))
 
     Args:
         alpha: tensor ``(*batch)``.
         beta: tensor ``(*batch)``.
         noise: tensor ``(*batch)``.
         eta: number, or tensor that broadcasts against the others.
+        momentum: number, or tensor that broadcasts against the others.
     Returns:
         tensor.
 
@@ -87,8 +90,15 @@ def sharpness_gap_corrected(
     al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
     here
     """
-    factor = beta * noise / alpha
-    return eta * factor * (6 * alpha**2 / (beta * noise) + eta**2 * factor / 8 + 1) / 4
+    total = momentum + 1
+    power = 1 / (1 - momentum)
+    factor = beta * noise * power / alpha
+    return (
+        eta
+        * factor
+        * (6 * alpha**2 * total * power / (beta * noise) + eta**2 * factor / (8 * total) + 1)
+        / 4
+    )
 
 
 def sharpness_gap_identity(
@@ -97,14 +107,17 @@ def sharpness_gap_identity(
     noise: Tensor,
     spread: Tensor,
     mixed: Tensor,
+    memory: Tensor,
     eta: float | Tensor,
+    momentum: float | Tensor,
 ) -> Tensor:
-    """Gap from Var(x²) and E(x²y²) of a run: exact in the normal form.
+    """Gap from Var(x²), E(x²y²), E(x·y·x_sum − x²·y_change): exact in the normal form.
 
     Formula, per coordinate::
 
-        sharpness_gap_identity = mixed*beta*eta/(4*alpha) + spread*beta**2*eta/(8*alpha) +
-            beta*eta*noise/(4*alpha)
+        sharpness_gap_identity = mixed*beta*eta/(4*alpha*(1 - momentum)) +
+            spread*beta**2*eta/(8*alpha*(1 - momentum)) +
+            memory*beta*momentum/(2*alpha*(1 - momentum)) + beta*eta*noise/(4*alpha*(1 - momentum))
 
     Args:
         alpha: tensor ``(*batch)``.
@@ -112,7 +125,9 @@ def sharpness_gap_identity(
         noise: tensor ``(*batch)``.
         spread: tensor ``(*batch)``.
         mixed: tensor ``(*batch)``.
+        memory: tensor ``(*batch)``.
         eta: number, or tensor that broadcasts against the others.
+        momentum: number, or tensor that broadcasts against the others.
     Returns:
         tensor.
 
@@ -120,22 +135,34 @@ def sharpness_gap_identity(
     al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
     here
     """
-    factor = eta / alpha
-    factor_2 = beta * factor / 4
-    return mixed * factor_2 + spread * beta**2 * factor / 8 + noise * factor_2
+    factor = 1 / (alpha * (1 - momentum))
+    beta_times_factor = beta * factor
+    factor_2 = eta * beta_times_factor / 4
+    return (
+        mixed * factor_2
+        + spread * beta**2 * eta * factor / 8
+        + memory * momentum * beta_times_factor / 2
+        + noise * factor_2
+    )
 
 
-def sharpness_gap_of_drift_noise(alpha: Tensor, drift_noise: Tensor, eta: float | Tensor) -> Tensor:
+def sharpness_gap_of_drift_noise(
+    alpha: Tensor,
+    drift_noise: Tensor,
+    eta: float | Tensor,
+    momentum: float | Tensor,
+) -> Tensor:
     """What noise of ∇S⊥·g of this variance adds to the gap.
 
     Formula, per coordinate::
 
-        sharpness_gap_of_drift_noise = drift_noise*eta/(2*alpha)
+        sharpness_gap_of_drift_noise = drift_noise*eta/(2*alpha*(1 - momentum))
 
     Args:
         alpha: tensor ``(*batch)``.
         drift_noise: tensor ``(*batch)``.
         eta: number, or tensor that broadcasts against the others.
+        momentum: number, or tensor that broadcasts against the others.
     Returns:
         tensor.
 
@@ -143,7 +170,7 @@ def sharpness_gap_of_drift_noise(alpha: Tensor, drift_noise: Tensor, eta: float 
     al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
     here
     """
-    return drift_noise * eta / (2 * alpha)
+    return drift_noise * eta / (2 * alpha * (1 - momentum))
 
 
 def sharpness_gap_distance(
@@ -194,35 +221,50 @@ def sharpness_gap_oscillation(alpha: Tensor, beta: Tensor) -> Tensor:
 def sharpness_gap_step(
     x: Tensor,
     y: Tensor,
+    x_sum: Tensor,
+    y_change: Tensor,
     xi: Tensor,
     alpha: Tensor,
     beta: Tensor,
     noise: Tensor,
     eta: float | Tensor,
+    momentum: float | Tensor,
 ) -> dict[str, Tensor]:
-    """One step of the normal form; xi is a standard normal draw.
+    """A step; x_sum = x + x before, y_change = y − y before, xi standard normal.
 
     Formula, per coordinate::
 
-        result["x"] = eta*sqrt(noise)*xi + x*(-eta*y - 1)
-        result["y"] = -eta*(-2*alpha + beta*x**2)/2 + y
+        result["x"] = eta*sqrt(noise)*xi - momentum*x_sum + x*(-eta*y - 1)
+        result["y"] = -eta*(-2*alpha + beta*x**2)/2 + momentum*y_change + y
+        result["x_sum"] = eta*sqrt(noise)*xi - eta*x*y - momentum*x_sum
+        result["y_change"] = -eta*(-2*alpha + beta*x**2)/2 + momentum*y_change
 
     Args:
         x: tensor ``(*batch)``.
         y: tensor ``(*batch)``.
+        x_sum: tensor ``(*batch)``.
+        y_change: tensor ``(*batch)``.
         xi: tensor ``(*batch)``.
         alpha: tensor ``(*batch)``.
         beta: tensor ``(*batch)``.
         noise: tensor ``(*batch)``.
         eta: number, or tensor that broadcasts against the others.
+        momentum: number, or tensor that broadcasts against the others.
     Returns:
-        dict with "x", "y".
+        dict with "x", "y", "x_sum", "y_change".
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
     al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
     here
     """
+    momentum_times_x_sum = momentum * x_sum
+    sqrt_noise = torch.sqrt(noise)
+    eta_times_y = eta * y
+    factor = eta * (beta * x**2 - 2 * alpha) / 2
+    total = momentum * y_change - factor
     return {
-        "x": eta * torch.sqrt(noise) * xi + x * (-eta * y - 1),
-        "y": y - eta * (beta * x**2 - 2 * alpha) / 2,
+        "x": eta * sqrt_noise * xi - momentum_times_x_sum + x * (-eta_times_y - 1),
+        "y": total + y,
+        "x_sum": eta * sqrt_noise * xi - momentum_times_x_sum - eta_times_y * x,
+        "y_change": total,
     }
