@@ -17,8 +17,9 @@ from numeric.sharpness.hessian.eigenvalues import TopEigenvalues
 from numeric.sharpness.hessian.lanczos import RitzPair
 from numeric.sharpness.hessian.operator import HessianOperator
 from numeric.sharpness.objective import Objective
-from numeric.sharpness.parameters import Point, add, dot, norm, scaled, unflatten
+from numeric.sharpness.parameters import Point, add, dot, flatten, norm, scaled, unflatten
 from numeric.sharpness.second_order import gradient_graph, second_derivative
+from numeric.stability.critical_directions import CriticalDirections, measure_directions
 from numeric.stability.sample_slopes import sample_slopes
 from numeric.stability.third_order import ThirdOrder, third_derivative
 
@@ -30,8 +31,9 @@ TOLERANCE = 1e-2
 # The most products with the Hessian, from a random start and near an earlier point. The second vector may be left
 # unfinished: its Ritz value lies below the eigenvalue.
 COLD, WARM = 30, 11
-# A warm start is the earlier u with some of the earlier second vector, so that neither is lost when they change places.
-MIXTURE = (1.0, 0.5)
+# A warm start is the earlier u with so much of the earlier second vector, and less of every further one, so that none is
+# lost when they change places.
+MIXTURE = 0.5
 # Two more backward passes on the graph of the gradient, each about twice as long as the one before.
 THIRD_DERIVATIVE = 5.0
 
@@ -44,7 +46,8 @@ class EdgePoint:
     from below an estimate of the next eigenvalue; vectors: u and that of the second (D, 2). sharpness: uᵀHu at the
     iterate itself; position: x, how far along u it lies from the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel:
     u·∇S; gradient: ‖∇L‖. noise, drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n.
-    curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L.
+    curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L. critical: of
+    several directions, where they were asked for.
     """
 
     loss: float
@@ -63,6 +66,7 @@ class EdgePoint:
     samples: int
     curvature_along: float
     units: float
+    critical: CriticalDirections | None = None
 
     @property
     def vector(self) -> Tensor:
@@ -89,11 +93,14 @@ def measure_edge(
     start: Tensor | None = None,
     decay: float = 0.0,
     tolerance: float = TOLERANCE,
+    directions: int = 1,
+    frame: Tensor | None = None,
 ) -> EdgePoint:
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
     start: (D, 2), what an earlier point gave as `vectors`. edge: the curvature from which an oscillation grows, 2/η.
-    decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u.
+    decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u. directions: k, from
+    two on all of them are measured too, near an earlier `frame` (D, k); so many leading eigenvectors are then `vectors`.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """
@@ -102,10 +109,12 @@ def measure_edge(
     with how.active():
         settled = objective.at(_without_oscillation(objective, edge, decay))
         operator = HessianOperator(settled, how.second)
-        leading, second = top_pair(operator, generator, start, tolerance)
+        pairs, following = top_pairs(operator, generator, start, tolerance, directions)
+        leading, second = pairs[0], pairs[1] if len(pairs) > 1 else None
         vector = leading.vector
         u = unflatten(vector, theta)
-        slope = float(operator.gradient() @ vector) + decay * float(dot(settled.parameters, u))
+        gradient_there = operator.gradient()
+        slope = float(gradient_there @ vector) + decay * float(dot(settled.parameters, u))
         del operator  # and the graph that it keeps
         floor = add(settled.parameters, u, -slope / (leading.value + decay))
         floor_sharpness, gradient, bend, loss, samples = sharpness_gradient(objective, floor, u)
@@ -117,13 +126,22 @@ def measure_edge(
         straightness = _curvature(objective.at(floor), along)
         sharpness = _curvature(objective, u)
         alpha, beta = -float(dot(gradient, orthogonal)), float(norm(orthogonal)) ** 2
+        critical = None
+        if directions > 1:
+            pulled = gradient_there + decay * flatten(settled.parameters)
+            curvatures = vector.new_tensor([*(pair.value for pair in pairs[:directions]), following]) + decay
+            span = torch.stack([pair.vector for pair in pairs[:directions]], dim=1)
+            lag = HALF_STEPS / edge
+            critical = measure_directions(
+                objective, settled, span, pulled, curvatures, earlier=frame, lag=lag, decay=decay
+            )
     noise, drift_noise = slopes.var(dim=1, correction=0).tolist()
     return EdgePoint(
         loss=loss + decay * float(dot(floor, floor)) / 2,
         sharpness=sharpness + decay,
         residual=leading.residual,
         second=math.nan if second is None else second.value + decay,
-        vectors=torch.stack([vector, vector if second is None else second.vector], dim=1),
+        vectors=torch.stack([pair.vector for pair in (pairs if second is not None else [leading, leading])], dim=1),
         position=float(dot(add(theta, floor, -1.0), u)),
         floor_sharpness=floor_sharpness + decay - HALF_STEPS / edge * alpha,
         alpha=alpha,
@@ -135,6 +153,7 @@ def measure_edge(
         samples=samples,
         curvature_along=straightness + decay,
         units=(objective.cost.sample_units - before) / samples,
+        critical=critical,
     )
 
 
@@ -142,13 +161,29 @@ def top_pair(
     operator: HessianOperator, generator: torch.Generator, start: Tensor | None, tolerance: float
 ) -> tuple[RitzPair, RitzPair | None]:
     """The largest Ritz pair and the one next to it, where there are two dimensions."""
-    k = min(2, operator.dimension)
-    near = None if start is None else unflatten(start @ start.new_tensor(MIXTURE), operator.objective.parameters)
-    found = TopEigenvalues(k, tolerance, COLD if start is None else WARM, near).extremes(operator, generator).largest
-    leading = found[0]
+    pairs, _ = top_pairs(operator, generator, start, tolerance, 1)
+    return pairs[0], pairs[1] if len(pairs) > 1 else None
+
+
+def top_pairs(
+    operator: HessianOperator, generator: torch.Generator, start: Tensor | None, tolerance: float, directions: int
+) -> tuple[list[RitzPair], float]:
+    """The largest Ritz pairs, at least two where there are as many dimensions, and the Ritz value next to them.
+
+    start: (D, m), the vectors of an earlier point. With one direction the second may be left unfinished.
+    Raises OptionError for more directions than dimensions.
+    """
+    count = max(directions, min(2, operator.dimension))
+    near = None
+    if start is not None:
+        weights = start.new_tensor([MIXTURE**number for number in range(start.shape[1])])
+        near = unflatten(start @ weights, operator.objective.parameters)
+    products = (COLD if start is None else WARM) * directions
+    found = TopEigenvalues(count, tolerance, products, near).extremes(operator, generator)
+    leading, *others = found.largest
     if start is not None and leading.vector @ start[:, 0] < 0:
         leading = replace(leading, vector=-leading.vector)
-    return leading, found[1] if k == 2 else None
+    return [leading, *others], float(found.values[count]) if len(found.values) > count else math.nan
 
 
 def _without_oscillation(objective: Objective, edge: float, decay: float) -> Point:
