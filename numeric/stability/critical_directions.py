@@ -46,10 +46,10 @@ class CriticalDirections:
     noise_at_iterate: Tensor
     drift_noise: Tensor
 
-    def tensors(self) -> dict[str, Tensor]:
-        """What is recorded of a run, float64 on the CPU."""
+    def tensors(self, share: float) -> dict[str, Tensor]:
+        """What is recorded of a run, float64 on the CPU; share: of a sample's variance in the batches' gradients."""
         names = ("positions", "curvatures", "alpha", "beta", "noise", "noise_at_iterate", "drift_noise")
-        found = {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) * (share if "noise" in name else 1.0) for name in names}
         found |= {"overlap": torch.tensor(self.overlap), "next_curvature": torch.tensor(self.next_curvature)}
         return {name: value.to("cpu", torch.float64) for name, value in found.items()}
 

@@ -144,14 +144,14 @@ class _Training:
             while step < self.plan.steps and diverged is None:
                 if self.plan.is_measured(step) and (not steps or steps[-1] < step):
                     try:
-                        row, point = self._measure(theta, vectors, frame, step)
+                        row, point, share = self._measure(theta, vectors, frame, step)
                     except SharpnessError:
                         diverged = step
                         break
                     vectors = point.vectors
                     if point.critical is not None:
                         oscillation = oscillation_of(trail, self.plan.directions)
-                        found.append({**point.critical.tensors(), "oscillation": oscillation})
+                        found.append({**point.critical.tensors(share), "oscillation": oscillation})
                         frame, trail = point.critical.frame, []
                     rows.append(row)
                     steps.append(step)
@@ -169,7 +169,7 @@ class _Training:
 
     def _measure(
         self, theta: Point, vectors: Tensor | None, frame: Tensor | None, step: int
-    ) -> tuple[dict[str, float], EdgePoint]:
+    ) -> tuple[dict[str, float], EdgePoint, float]:
         here = self.objective.at(theta)
         generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vectors", 0, step))
         point = measure_edge(
@@ -188,7 +188,7 @@ class _Training:
         found |= dict.fromkeys(("ratio_of_means", "mean_of_ratios", "full_hessian"), math.nan)
         if self.plan.batches:
             found |= batch_curvature(here, self.how.second, self._batches(step))
-        return found, point
+        return found, point, share
 
     def _batches(self, step: int) -> Sequence[Batch]:
         """Batches as a step would draw them, not those that steps did draw."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import sympy as sp
 
-from symtheory.codegen.statements import Statements, function_source
 from symtheory.errors import DerivationError
+from symtheory.predictions import sharpness_gap_directions
 from symtheory.predictions.edge_gap import (
     DRIFT_NOISE,
     GAP,
@@ -19,7 +19,6 @@ from symtheory.predictions.edge_gap import (
     exact_gap,
     fixed_point,
     gap_with_momentum,
-    matrix_gap_relation,
     stationary_oscillation,
 )
 from symtheory.predictions.equation import equation
@@ -34,7 +33,6 @@ from symtheory.predictions.symbols import ETA
 from symtheory.predictions.thermostat import stationary_law
 
 MECHANISM = "sharpness_gap"
-AMPLITUDES, MATRIX = f"{MECHANISM}_amplitudes", f"{MECHANISM}_matrix"
 SOURCE = (
     "Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al. (2604.21016) for the gap to "
     "leading order; the next order and the stationary law derived here"
@@ -75,7 +73,7 @@ def derive(subject: Subject) -> Prediction:
             equation(sp.Symbol("gap_mu"), gap_with_momentum()),
             equation(sp.Symbol("S_mu"), critical_sharpness()),
             equation(sp.Function("log p")(X, Y), law.log_density),
-            matrix_gap_relation(),
+            *sharpness_gap_directions.statements(),
         ),
         observable="sharpness S, its eigenvector u, ∇S and the batch gradients along u, at steps of a run at the edge",
         assumptions=(
@@ -101,8 +99,7 @@ def derive(subject: Subject) -> Prediction:
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
             "gap_mu, S_mu: with heavy-ball momentum mu, at the edge S_mu; weight decay lambda adds lambda to S and "
             "lambda θ to ∇L in alpha",
-            "Gamma, X, C: gap, oscillation and noise covariance of several critical directions; X solves "
-            "alpha_ij = ½ Σ_kl ⟨∇S_ij, ∇S_kl⟩ X_kl",
+            *sharpness_gap_directions.NOTES,
         ),
     )
 
@@ -143,8 +140,7 @@ def _formulas() -> dict[str, Formula | SourceFunction]:
         f"{MECHANISM}_log_density": Formula(
             _with_variance(law.log_density), "log p(x, y) up to a constant.", {**state, **_NOISY}, eta
         ),
-        AMPLITUDES: SourceFunction(AMPLITUDES, _amplitudes_source),
-        MATRIX: SourceFunction(MATRIX, _matrix_source),
+        **sharpness_gap_directions.formulas(MECHANISM, SOURCE),
     }
 
 
@@ -154,44 +150,3 @@ def _noisy(expression: sp.Expr, meaning: str, numbers: Mapping[str, sp.Symbol]) 
 
 def _with_variance(expression: sp.Expr) -> sp.Expr:
     return expression.subs(NOISE, sp.sqrt(VARIANCE))
-
-
-def _amplitudes_source() -> str:
-    body = Statements(("alpha", "beta"))
-    body.assign("k", "alpha.shape[-1]")
-    body.assign("gram", "beta.reshape(*beta.shape[:-4], k * k, k * k)")
-    body.assign("solved", "torch.linalg.pinv(gram, hermitian=True) @ (2 * alpha).flatten(-2).unsqueeze(-1)")
-    body.lines.append("    return solved.reshape(alpha.shape)")
-    return function_source(
-        f"{AMPLITUDES}(alpha: Tensor, beta: Tensor)",
-        "E xxᵀ of several critical directions, the X with alpha_ij = ½ Σ_kl beta_ijkl X_kl.",
-        [
-            "alpha: −∇L·∇S_ij, symmetric, tensor ``(*batch, k, k)``.",
-            "beta: ⟨∇S_ij, ∇S_kl⟩, tensor ``(*batch, k, k, k, k)``.",
-        ],
-        "tensor ``(*batch, k, k)``; where it has a negative eigenvalue, fewer directions are critical.",
-        body.lines,
-        SOURCE,
-        result="Tensor",
-    )
-
-
-def _matrix_source() -> str:
-    body = Statements(("oscillation", "noise", "eta"))
-    body.assign("values, vectors", "torch.linalg.eigh(oscillation)")
-    body.assign("rotated", "vectors.mT @ noise @ vectors")
-    body.assign("gap", "eta * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))")
-    body.lines.append("    return vectors @ gap @ vectors.mT")
-    return function_source(
-        f"{MATRIX}(oscillation: Tensor, noise: Tensor, eta: float)",
-        "Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC.",
-        [
-            "oscillation: X = E xxᵀ, positive definite, tensor ``(*batch, k, k)``.",
-            "noise: C, covariance of the batch gradient in these directions, tensor ``(*batch, k, k)``.",
-            "eta: step, a number.",
-        ],
-        "tensor ``(*batch, k, k)``.",
-        body.lines,
-        SOURCE,
-        result="Tensor",
-    )
