@@ -75,8 +75,8 @@ def answer(found: Forecast) -> Answer:
     said = f"{measured}, forecast {found.forecasts[found.best].value:.3g}"
     if several is not None:
         said = (
-            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together, "
-            f"{found.forecasts[found.best].value:.3g} of one alone"
+            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together and "
+            f"{several.alone.value:.3g} of one, both from where the window starts, {several.settled_gap:.3g} once settled"
         )
     if deviation - width > HOLDS:
         reasons = tuple(_violations(found, referee))

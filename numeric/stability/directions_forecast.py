@@ -17,6 +17,7 @@ from numeric.stability.series import of_means, slope_of
 
 # Simulations of the reduced dynamics, and the seed of their draws.
 REPLICAS, SEED = 64, 4111
+COEFFICIENTS = ("alpha", "beta", "noise", "drift_noise")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class DirectionsForecast:
 
     gap, trace_gap: edge − E λ_max in the span, and k times the edge − E tr; simulated_gap, simulated_trace_gap: of the
     normal form with the measured coefficients from where the window starts, as long as it; its error is the spread of
-    the replicas, each with coefficients of its own (resampled in blocks of time): what one run may deviate by.
+    the replicas, each with coefficients of its own (resampled in blocks of time): what one run may deviate by. alone:
+    the same of the first eigenvector alone; settled_gap: of all directions, in a second window that follows the first.
     leading_gap, leading_trace_gap: of the Γ with ΓX + XΓ = ηC; nan where X is not positive. normality: how far β is
     from commuting with Y ↦ XY + YX (0: the law is normal and Γ exact to leading order; dimensionless). balance: part of
     α that the oscillation takes back, over all steps of the run; rise: part of α that is seen as a rise of Y. What the
@@ -38,6 +40,8 @@ class DirectionsForecast:
     trace_gap: Estimate
     simulated_gap: Estimate
     simulated_trace_gap: Estimate
+    alone: Estimate
+    settled_gap: float
     leading_gap: float
     leading_trace_gap: float
     normality: float
@@ -56,12 +60,12 @@ class DirectionsForecast:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers by name; an estimate is {value, standard_error}."""
-        estimates = ("gap", "trace_gap", "simulated_gap", "simulated_trace_gap", "balance", "referee", "ratio")
+        estimates = ("gap", "trace_gap", "simulated_gap", "simulated_trace_gap", "alone", "balance", "referee", "ratio")
         record: dict[str, Any] = {"directions": self.size}
         for name in estimates:
             estimate = getattr(self, name)
             record[name] = {"value": estimate.value, "standard_error": estimate.standard_error}
-        for name in ("leading_gap", "leading_trace_gap", "normality", "rise", "overlap"):
+        for name in ("settled_gap", "leading_gap", "leading_trace_gap", "normality", "rise", "overlap"):
             record[name] = getattr(self, name)
         return record | {"conditions": self.conditions}
 
@@ -78,7 +82,9 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> Directi
     distances = found["curvatures"] - run.edge * torch.eye(size, dtype=torch.float64)
     largest = torch.linalg.eigvalsh(distances)[:, -1]
     trace = distances.diagonal(dim1=1, dim2=2).sum(1)
-    simulated = -_simulated(run, functions, found, distances, run.steps[inside])
+    steps = run.steps[inside]
+    simulated = -_simulated(functions, found, distances[0], steps, run.descent.lr)
+    alone = -_simulated(functions, *_first_alone(run, inside), steps, run.descent.lr)
     means = {name: values.nanmean(0) for name, values in found.items()}
     oscillation = functions.sharpness_gap_amplitudes(means["alpha"], means["beta"])
     gap = _leading(functions, oscillation, means["noise"], run.descent.lr)
@@ -89,13 +95,15 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> Directi
         size=size,
         gap=of_means(lambda m: -m[0], torch.stack([largest], dim=1)),
         trace_gap=of_means(lambda m: -m[0], torch.stack([trace], dim=1)),
-        simulated_gap=_over_replicas(simulated[0]),
-        simulated_trace_gap=_over_replicas(simulated[1]),
+        simulated_gap=_over_replicas(simulated[0, 0]),
+        simulated_trace_gap=_over_replicas(simulated[0, 1]),
+        alone=_over_replicas(alone[0, 0]),
+        settled_gap=float(simulated[1, 0].mean()),
         leading_gap=math.nan if gap is None else float(torch.linalg.eigvalsh(gap)[0]),
         leading_trace_gap=math.nan if gap is None else float(gap.trace()),
         normality=_normality(means["beta"], oscillation),
         balance=_balance(found),
-        rise=_rise(means["alpha"], distances, run.steps[inside], run.descent.lr),
+        rise=_rise(means["alpha"], distances, steps, run.descent.lr),
         referee=_referee(functions, found, distances, run.descent.lr),
         overlap=float(found["overlap"].min()),
         conditions={
@@ -105,26 +113,39 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> Directi
     )
 
 
-def _simulated(run: EdgeRun, functions: Any, found: dict[str, Tensor], distances: Tensor, steps: Tensor) -> Tensor:
-    """(E λ_max, E tr) of Y over the window in each replica, (2, R)."""
+def _simulated(functions: Any, found: dict[str, Tensor], start: Tensor, steps: Tensor, eta: float) -> Tensor:
+    """(E λ_max, E tr) of Y in each replica, over the window and over as long a time after it, (2, 2, R).
+
+    found: as recorded, over the window; start: Y (k, k). nan where a replica diverges.
+    """
     generator = torch.Generator().manual_seed(SEED)
     rows = _resampled(found["alpha"].diagonal(dim1=1, dim2=2).sum(1), generator)
-    names = ("alpha", "beta", "noise", "drift_noise")
-    ingredients = Ingredients(*(found[name][rows].mean(1) for name in names))
-    every = int((steps[-1] - steps[0]) / (len(steps) - 1))
+    ingredients = Ingredients(*(found[name][rows].mean(1) for name in COEFFICIENTS))
+    count = len(steps)
     path = simulate(
         functions,
         ingredients,
         found["positions"][0],
-        distances[0],
-        eta=run.descent.lr,
-        records=len(steps),
-        every=every,
+        start,
+        eta=eta,
+        records=2 * count,
+        every=round(float(steps[-1] - steps[0]) / (count - 1)),
         generator=generator,
     )
-    finite = torch.nan_to_num(path, nan=0.0, posinf=0.0, neginf=0.0)
-    values = torch.stack([torch.linalg.eigvalsh(finite)[..., -1], finite.diagonal(dim1=-2, dim2=-1).sum(-1)])
-    return values.mean(1) if bool(torch.isfinite(path).all()) else torch.full((2, REPLICAS), math.nan)
+    if not bool(torch.isfinite(path).all()):
+        return torch.full((2, 2, REPLICAS), math.nan, dtype=torch.float64)
+    values = torch.stack([torch.linalg.eigvalsh(path)[..., -1], path.diagonal(dim1=-2, dim2=-1).sum(-1)])
+    return values.unflatten(1, (2, count)).mean(2).transpose(0, 1)
+
+
+def _first_alone(run: EdgeRun, inside: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """The records of the first eigenvector as those of one direction, and Y (1, 1) where the window starts."""
+    records = {name: values[inside] for name, values in run.records.items()}
+    found = {"positions": records["position"].reshape(-1, 1)}
+    for name in COEFFICIENTS:
+        rank = 2 if name in ("alpha", "noise") else 4
+        found[name] = records[name].reshape(-1, *[1] * rank)
+    return found, (records["floor_sharpness"][0] - run.edge).reshape(1, 1)
 
 
 def _resampled(series: Tensor, generator: torch.Generator) -> Tensor:
