@@ -15,7 +15,10 @@ from pathlib import Path
 import symtheory as st
 from symtheory.catalog.curved_valley import curved_valley
 
-FUNCTIONS = ("sharpness_gap", "corrected", "identity", "of_drift_noise", "distance", "oscillation", "step")
+FUNCTIONS = (
+    "sharpness_gap", "corrected", "identity", "of_drift_noise", "distance", "oscillation", "step",
+    "amplitudes", "matrix", "directions_step", "directions_identity",
+)  # fmt: skip
 
 
 def main(folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from numeric.comparison.estimate import Estimate
+from numeric.stability.directions_forecast import DirectionsForecast
 from numeric.stability.forecast import Forecast
 
 Outcome = Literal["not at the edge", "forecast holds", "forecast off", "undecided"]
@@ -17,12 +19,16 @@ HOLDS, HOLDS_AT_EDGE = 0.25, 0.05
 # What the leading order takes to be small counts as violated from here on.
 SMALL = 0.3
 Z = 1.96
+# Smallest cosine between the spans of consecutive measurements from which they are one span.
+SAME_SPAN = 0.5
 
 CONDITIONS = {
     "corrections": "the next order of the forecast adds {value:.0%}",
     "second_direction": "a second eigenvalue comes as near to the edge as {value:.0%} of the size of y",
     "alpha_with_y": "α varies together with S, which changes the gap by {value:.0%}",
     "drift_noise": "the noise along ∇S widens the gap by {value:.0%}",
+    "next_direction": "the eigenvalue after the {size} directions comes as near to the edge as {value:.0%} of the "
+    "size of y",
 }
 """Measured condition → what is said where it is violated, the gravest first."""
 
@@ -59,13 +65,19 @@ def answer(found: Forecast) -> Answer:
     absent = _why_not_at_edge(found)
     if absent:
         return Answer("not at the edge", f"not at the edge: {'; '.join(absent)}", tuple(absent), None, found)
-    referee = _agrees(found, "identity")
+    several = _several(found)
+    referee = _agrees(found.ratios.get("identity") if several is None else several.referee)
     if found.noise.value == 0:
         return _without_noise(found, referee)
-    ratio = found.ratios[found.best]
+    ratio = found.ratios[found.best] if several is None else several.ratio
     deviation, width = abs(ratio.value - 1), Z * ratio.standard_error
     measured = f"gap {_shown(found.gap.value, found.gap.standard_error)} of an edge at {found.edge:.4g}"
     said = f"{measured}, forecast {found.forecasts[found.best].value:.3g}"
+    if several is not None:
+        said = (
+            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together and "
+            f"{several.alone.value:.3g} of one, both from where the window starts, {several.settled_gap:.3g} once settled"
+        )
     if deviation - width > HOLDS:
         reasons = tuple(_violations(found, referee))
         return Answer(
@@ -87,7 +99,8 @@ def answer(found: Forecast) -> Answer:
 
 
 def _why_not_at_edge(found: Forecast) -> list[str]:
-    alpha, balance = found.alpha, found.balance.value
+    alpha, several = found.alpha, _several(found)
+    balance = found.balance.value if several is None else several.balance.value
     if not alpha.value > 0:
         return [f"training does not sharpen, α = {_shown(alpha.value, alpha.standard_error)}"]
     reasons = []
@@ -100,17 +113,37 @@ def _why_not_at_edge(found: Forecast) -> list[str]:
     return reasons
 
 
-def _agrees(found: Forecast, name: str) -> bool | None:
-    """Whether a forecast agrees with the measured gap, as the limits have it; None where that cannot be said."""
-    if name not in found.ratios:
+def _several(found: Forecast) -> DirectionsForecast | None:
+    """The forecast of several directions, where they were measured and a second one is near."""
+    near = abs(found.conditions.get("second_direction", 0.0)) > SMALL
+    return found.directions if near else None
+
+
+def _agrees(ratio: Estimate | None) -> bool | None:
+    """Whether a statement agrees with the measured gap, as the limits have it; None where that cannot be said."""
+    if ratio is None:
         return None
-    ratio = found.ratios[name]
     if abs(ratio.value - 1) - Z * ratio.standard_error > HOLDS:
         return False
     return True if Z * ratio.standard_error <= HOLDS else None
 
 
 def _violations(found: Forecast, referee: bool | None) -> list[str]:
+    several = _several(found)
+    return (_of_referee(found, referee) if several is None else _of_span(several, referee)) + [
+        text.format(value=value, size="" if several is None else several.size)
+        for name, text in CONDITIONS.items()
+        if abs(value := _conditions(found).get(name, 0.0)) > SMALL
+    ]
+
+
+def _conditions(found: Forecast) -> dict[str, float]:
+    """Those of the forecast that is held against the run: a simulation has neither order nor a forgotten direction."""
+    several = _several(found)
+    return found.conditions if several is None else several.conditions
+
+
+def _of_referee(found: Forecast, referee: bool | None) -> list[str]:
     identity = found.forecasts.get("identity")
     said = []
     if referee is True and identity is not None:
@@ -118,11 +151,17 @@ def _violations(found: Forecast, referee: bool | None) -> list[str]:
         said.append(f"Var(x²) and E(x²y²), as measured, add {extra:.0%} in the exact identity, which holds")
     if referee is False and identity is not None:
         said.append(f"the normal form itself fails: its exact identity gives {identity.value:.3g}")
-    return said + [
-        text.format(value=found.conditions[name])
-        for name, text in CONDITIONS.items()
-        if abs(found.conditions.get(name, 0.0)) > SMALL
-    ]
+    return said
+
+
+def _of_span(several: DirectionsForecast, referee: bool | None) -> list[str]:
+    said = []
+    if referee is False:
+        measured = _shown(several.referee.value, several.referee.standard_error)
+        said.append(f"the normal form itself fails: tr(ΓX) is {measured} times what its exact identity gives")
+    if several.overlap < SAME_SPAN:
+        said.append(f"the critical directions change on the way, to a cosine of {several.overlap:.2g}")
+    return said
 
 
 def _without_noise(found: Forecast, referee: bool | None) -> Answer:

@@ -18,8 +18,9 @@ from numeric.sharpness.hessian.eigenvalues import TopEigenvalues
 from numeric.sharpness.hessian.lanczos import RitzPair
 from numeric.sharpness.hessian.operator import HessianOperator
 from numeric.sharpness.objective import Objective
-from numeric.sharpness.parameters import Point, add, dot, norm, scaled, unflatten
+from numeric.sharpness.parameters import Point, add, dot, flatten, norm, scaled, unflatten
 from numeric.sharpness.second_order import gradient_graph, second_derivative
+from numeric.stability.critical_directions import CriticalDirections, measure_directions
 from numeric.stability.sample_slopes import sample_slopes
 from numeric.stability.third_order import ThirdOrder, third_derivative
 
@@ -31,11 +32,13 @@ TOLERANCE = 1e-2
 # The most products with the Hessian, from a random start and near an earlier point. The second vector may be left
 # unfinished: its Ritz value lies below the eigenvalue.
 COLD, WARM = 30, 10
-# Vectors that the basis holds before it is restarted. More of them save products after the eleventh only: warm-started
-# on a perceptron of a million parameters, u had a residual of 5e-3 with six after as many, and 3e-3 with all.
-VECTORS = 6
-# A warm start is the earlier u with some of the earlier second vector, so that neither is lost when they change places.
-MIXTURE = (1.0, 0.5)
+# Vectors that the basis holds before it is restarted, for one direction and for each further one. More of them save
+# products after the eleventh only: warm-started on a perceptron of a million parameters, u had a residual of 5e-3 with
+# six after as many, and 3e-3 with all.
+VECTORS, FURTHER_VECTORS = 6, 3
+# A warm start is the earlier u with so much of the earlier second vector, and less of every further one, so that none is
+# lost when they change places.
+MIXTURE = 0.5
 # Two more backward passes on the graph of the gradient, each about twice as long as the one before.
 THIRD_DERIVATIVE = 5.0
 
@@ -49,7 +52,8 @@ class EdgePoint:
     iterate itself; position: x, how far along u it lies from the floor. alpha: −∇L·∇S⊥; beta: ‖∇S⊥‖²; parallel:
     u·∇S; gradient: ‖∇L‖. noise, drift_noise: variance over the samples of u·∇ℓ and of ∇S⊥·∇ℓ; samples: n. velocity,
     drift_velocity: u·v and ∇S⊥·v of the last step v.
-    curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L.
+    curvature_along: of L along ∇S⊥. units: the cost in forward+backward passes. Weight decay is part of L. critical: of
+    several directions, where they were asked for.
     """
 
     loss: float
@@ -70,6 +74,7 @@ class EdgePoint:
     samples: int
     curvature_along: float
     units: float
+    critical: CriticalDirections | None = None
 
     @property
     def vector(self) -> Tensor:
@@ -97,12 +102,15 @@ def measure_edge(
     velocity: Point | None = None,
     decay: float = 0.0,
     tolerance: float = TOLERANCE,
+    directions: int = 1,
+    frame: Tensor | None = None,
 ) -> EdgePoint:
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
     start: (D, 2), what an earlier point gave as `vectors`. velocity: the last step, None for none. edge: the curvature
     from which an oscillation grows, 2(1 + μ)/η. decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the
-    Lanczos iteration for u.
+    Lanczos iteration for u. directions: k, from two on all of them are measured too, near an earlier `frame` (D, k); so
+    many leading eigenvectors are then `vectors`.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """
@@ -111,12 +119,14 @@ def measure_edge(
     with how.active():
         settled = objective.at(without_oscillation(objective, edge, decay))
         operator = HessianOperator(settled, how.second)
-        leading, second = top_pair(operator, generator, start, tolerance)
+        pairs, following = top_pairs(operator, generator, start, tolerance, directions)
+        leading, second = pairs[0], pairs[1] if len(pairs) > 1 else None
         vector = leading.vector
         u = unflatten(vector, theta)
-        slope = float(operator.gradient() @ vector) + decay * float(dot(settled.parameters, u))
+        gradient_there = operator.gradient()
+        slope = float(gradient_there @ vector) + decay * float(dot(settled.parameters, u))
         floor = add(settled.parameters, u, -slope / (leading.value + decay))
-        del operator, settled  # and the graph that it keeps
+        del operator  # and the graph that it keeps
         floor_sharpness, gradient, bend, loss, samples = sharpness_gradient(objective, floor, u)
         parallel = float(dot(bend, u))
         orthogonal = add(bend, u, -parallel)
@@ -124,18 +134,28 @@ def measure_edge(
         gradient = add(gradient, floor, decay)
         alpha, beta, length = -float(dot(gradient, orthogonal)), float(norm(orthogonal)) ** 2, float(norm(gradient))
         along = scaled(orthogonal, 1 / max(float(norm(orthogonal)), torch.finfo(vector.dtype).tiny))
+        drifting = 0.0 if velocity is None else float(dot(velocity, orthogonal))
         del gradient, orthogonal
         slopes = torch.cat([sample_slopes(objective, floor, batch, u, along) for batch in objective.batches()], dim=1)
         straightness = _curvature(objective.at(floor), along)
         del along
         sharpness = _curvature(objective, u)
+        critical = None
+        if directions > 1:
+            pulled = gradient_there + decay * flatten(settled.parameters)
+            curvatures = vector.new_tensor([*(pair.value for pair in pairs[:directions]), following]) + decay
+            span = torch.stack([pair.vector for pair in pairs[:directions]], dim=1)
+            lag = HALF_STEPS / edge
+            critical = measure_directions(
+                objective, settled, span, pulled, curvatures, earlier=frame, lag=lag, decay=decay
+            )
     noise, drift_noise = slopes.var(dim=1, correction=0).tolist()
     return EdgePoint(
         loss=loss + decay * float(dot(floor, floor)) / 2,
         sharpness=sharpness + decay,
         residual=leading.residual,
         second=math.nan if second is None else second.value + decay,
-        vectors=torch.stack([vector, vector if second is None else second.vector], dim=1),
+        vectors=torch.stack([pair.vector for pair in (pairs if second is not None else [leading, leading])], dim=1),
         position=float(dot(add(theta, floor, -1.0), u)),
         floor_sharpness=floor_sharpness + decay - HALF_STEPS / edge * alpha,
         alpha=alpha,
@@ -145,10 +165,11 @@ def measure_edge(
         noise=noise,
         drift_noise=drift_noise * beta,
         velocity=0.0 if velocity is None else float(dot(velocity, u)),
-        drift_velocity=0.0 if velocity is None else float(dot(velocity, orthogonal)),
+        drift_velocity=drifting,
         samples=samples,
         curvature_along=straightness + decay,
         units=(objective.cost.sample_units - before) / samples,
+        critical=critical,
     )
 
 
@@ -156,14 +177,29 @@ def top_pair(
     operator: HessianOperator, generator: torch.Generator, start: Tensor | None, tolerance: float
 ) -> tuple[RitzPair, RitzPair | None]:
     """The largest Ritz pair and the one next to it, where there are two dimensions."""
-    k = min(2, operator.dimension)
-    near = None if start is None else unflatten(start @ start.new_tensor(MIXTURE), operator.objective.parameters)
-    products = COLD if start is None else WARM
-    search = TopEigenvalues(k, tolerance, products, near, vectors=VECTORS)
-    found = search.extremes(operator, generator).largest
-    if start is not None and found[0].vector @ start[:, 0] < 0:
-        found[0].vector.neg_()
-    return found[0], found[1] if k == 2 else None
+    pairs, _ = top_pairs(operator, generator, start, tolerance, 1)
+    return pairs[0], pairs[1] if len(pairs) > 1 else None
+
+
+def top_pairs(
+    operator: HessianOperator, generator: torch.Generator, start: Tensor | None, tolerance: float, directions: int
+) -> tuple[list[RitzPair], float]:
+    """The largest Ritz pairs, at least two where there are as many dimensions, and the Ritz value next to them.
+
+    start: (D, m), the vectors of an earlier point. With one direction the second may be left unfinished.
+    Raises OptionError for more directions than dimensions.
+    """
+    count = max(directions, min(2, operator.dimension))
+    near = None
+    if start is not None:
+        weights = start.new_tensor([MIXTURE**number for number in range(start.shape[1])])
+        near = unflatten(start @ weights, operator.objective.parameters)
+    products = (COLD if start is None else WARM) * directions
+    vectors = VECTORS + FURTHER_VECTORS * (directions - 1)
+    found = TopEigenvalues(count, tolerance, products, near, vectors=vectors).extremes(operator, generator)
+    if start is not None and found.largest[0].vector @ start[:, 0] < 0:
+        found.largest[0].vector.neg_()
+    return list(found.largest), float(found.values[count]) if len(found.values) > count else math.nan
 
 
 def without_oscillation(objective: Objective, edge: float, decay: float) -> Point:

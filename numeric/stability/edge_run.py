@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from numeric.training.store import join_groups, read_tensors, split_group, write
 @dataclass(frozen=True)
 class EdgeRun:
     """steps: (T,) at which was measured. records: name → (T,), float64, see `run.MEASURED`. settings: of the run, as
-    JSON. step, parameters, velocity, vectors: where it stands. diverged_at: the step whose loss was not finite."""
+    JSON. step, parameters, velocity, vectors, frame: where it stands. diverged_at: the step whose loss was not finite.
+    directions: name → (T, …), the tensors of `CriticalDirections`, where several were measured."""
 
     settings: Mapping[str, Any]
     steps: Tensor
@@ -30,6 +31,8 @@ class EdgeRun:
     velocity: Point
     vectors: Tensor | None
     diverged_at: int | None = None
+    directions: Mapping[str, Tensor] = field(default_factory=dict)
+    frame: Tensor | None = None
 
     @property
     def descent(self) -> Descent:
@@ -48,8 +51,9 @@ class EdgeRun:
             "velocity": self.velocity,
             "records": {"steps": self.steps, **self.records},
         }
-        if self.vectors is not None:
-            groups["state"] = {"vectors": self.vectors}
+        standing = {"vectors": self.vectors, "frame": self.frame}
+        groups["state"] = {name: value for name, value in standing.items() if value is not None}
+        groups["directions"] = self.directions
         state = {"settings": self.settings, "step": self.step, "diverged_at": self.diverged_at}
         write_tensors(path, join_groups(groups), {"edge_run": json.dumps(state)})
 
@@ -71,6 +75,8 @@ def load_edge_run(path: Path) -> EdgeRun:
         split_group(tensors, "velocity"),
         split_group(tensors, "state").get("vectors"),
         state["diverged_at"],
+        split_group(tensors, "directions"),
+        split_group(tensors, "state").get("frame"),
     )
 
 

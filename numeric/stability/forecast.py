@@ -12,6 +12,7 @@ from torch import Tensor
 
 from numeric.comparison.estimate import Estimate
 from numeric.errors import CheckError
+from numeric.stability.directions_forecast import DirectionsForecast, directions_forecast
 from numeric.stability.edge_run import EdgeRun
 from numeric.stability.series import of_means, slope_of
 
@@ -32,7 +33,8 @@ class Forecast:
     with the moments of the run.
     alpha, beta, noise: α, β, σ_u². balance: E[βx²/2]/E α. rise: slope of S over that which α alone would give. batch:
     name → batch sharpness over the edge. ratios: leading, corrected and identity → measured gap over it.
-    conditions: what the leading order takes to be small, see `answer`.
+    conditions: what the leading order takes to be small, see `answer`. directions: of several critical directions,
+    where they were measured.
     """
 
     first: int
@@ -48,6 +50,7 @@ class Forecast:
     ratios: dict[str, Estimate]
     batch: dict[str, float]
     conditions: dict[str, float]
+    directions: DirectionsForecast | None = None
 
     @property
     def best(self) -> str:
@@ -64,6 +67,8 @@ class Forecast:
         record["measured_over_forecast"] = {name: _plain(value) for name, value in self.ratios.items()}
         record["batch_sharpness_over_edge"] = self.batch
         record["conditions"] = self.conditions
+        if self.directions is not None:
+            record["directions"] = self.directions.to_json()
         return record
 
 
@@ -103,6 +108,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         ratios=ratios,
         batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
         conditions=_conditions(records, y, run.edge, forecasts),
+        directions=directions_forecast(run, functions, inside),
     )
 
 

@@ -15,10 +15,11 @@ from numeric.errors import OptionError, SharpnessError, StoreError
 from numeric.sharpness.batch import Batch, make_batch
 from numeric.sharpness.border import check_border
 from numeric.sharpness.objective import ModelLoss, Objective
-from numeric.sharpness.parameters import Point, scaled
+from numeric.sharpness.parameters import Point, flatten, scaled
 from numeric.stability.batch_curvature import batch_curvature
+from numeric.stability.critical_directions import oscillation_of
 from numeric.stability.descent import Descent
-from numeric.stability.edge_point import measure_edge
+from numeric.stability.edge_point import EdgePoint, measure_edge
 from numeric.stability.edge_run import EdgeRun, load_edge_run, table
 from numeric.stability.third_order import ThirdOrder, third_order
 from numeric.training.progress import progress_bar
@@ -39,19 +40,21 @@ BATCHES = 4
 @dataclass(frozen=True)
 class Plan:
     """What is measured when. every: steps between measurements; first: step of the first one. chunk: samples in memory
-    at once for derivatives of the whole loss (None: all, the cheapest). batches: for batch sharpness; 0: none."""
+    at once for derivatives of the whole loss (None: all, the cheapest). batches: for batch sharpness; 0: none.
+    directions: how many critical ones are measured; from two on `EdgeRun.directions` holds what was found."""
 
     steps: int
     every: int = 20
     first: int = 0
     chunk: int | None = None
     batches: int = BATCHES
+    directions: int = 1
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.every < 1 or self.first < 0 or self.batches < 0:
+        if min(self.steps, self.every, self.directions) < 1 or self.first < 0 or self.batches < 0:
             raise OptionError(
-                f"steps={self.steps}, every={self.every}, first={self.first}, batches={self.batches}: steps and "
-                "every are at least 1, the others at least 0"
+                f"steps={self.steps}, every={self.every}, directions={self.directions}, first={self.first}, "
+                f"batches={self.batches}: the first three are at least 1, the others at least 0"
             )
 
     def is_measured(self, step: int) -> bool:
@@ -127,42 +130,61 @@ class _Training:
         vectors = None if state.vectors is None else state.vectors.to(self.objective.device)
         steps = state.steps.tolist()
         rows = [{name: float(state.records[name][k]) for name in MEASURED} for k in range(len(steps))]
+        found = [{name: values[k] for name, values in state.directions.items()} for k in range(len(steps))]
+        frame = None if state.frame is None else state.frame.to(self.objective.device)
+        trail: list[Tensor] = []
         diverged = state.diverged_at
         step = state.step
 
         def stand() -> EdgeRun:
             at = torch.tensor(steps, dtype=torch.int64)
             records = table(rows) or dict(state.records)
-            return EdgeRun(state.settings, at, records, step, theta, velocity, vectors, diverged)
+            directions = {name: torch.stack([row[name] for row in found]) for name in (found[0] if found else ())}
+            return EdgeRun(state.settings, at, records, step, theta, velocity, vectors, diverged, directions, frame)
 
         with progress_bar("training", self.plan.steps, step, progress) as show:
             while step < self.plan.steps and diverged is None:
                 if self.plan.is_measured(step) and (not steps or steps[-1] < step):
                     try:
-                        row, vectors = self._measure(theta, velocity, vectors, step)
+                        row, point, share = self._measure(theta, velocity, vectors, frame, step)
                     except SharpnessError:
                         diverged = step
                         break
+                    vectors = point.vectors
+                    if point.critical is not None:
+                        oscillation = oscillation_of(trail, self.plan.directions)
+                        found.append({**point.critical.tensors(share), "oscillation": oscillation})
+                        frame, trail = point.critical.frame, []
                     rows.append(row)
                     steps.append(step)
                     self._save(stand())
                     show(step)
+                if frame is not None:
+                    trail.append(flatten(theta) @ frame)
                 batch = self.descent.batch(self.whole, self.seed, step)
                 value, theta, velocity = self.descent.step(self.objective, batch, theta, velocity)
                 diverged = None if math.isfinite(value) else step
                 step += 1
             show(step)
-        self._save(found := stand())
-        return found
+        self._save(stood := stand())
+        return stood
 
     def _measure(
-        self, theta: Point, velocity: Point, vectors: Tensor | None, step: int
-    ) -> tuple[dict[str, float], Tensor]:
+        self, theta: Point, velocity: Point, vectors: Tensor | None, frame: Tensor | None, step: int
+    ) -> tuple[dict[str, float], EdgePoint, float]:
         here = self.objective.at(theta)
         generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vectors", 0, step))
         decay = self.descent.weight_decay
         point = measure_edge(
-            here, self.how, generator, self.descent.edge, start=vectors, velocity=velocity, decay=decay
+            here,
+            self.how,
+            generator,
+            self.descent.edge,
+            start=vectors,
+            velocity=velocity,
+            decay=decay,
+            directions=self.plan.directions,
+            frame=frame,
         )
         share = point.share_of_noise(self.descent.samples_of(point.samples), replacement=False)
         found = {name: float(getattr(point, name)) for name in MEASURED if hasattr(point, name)}
@@ -170,7 +192,7 @@ class _Training:
         found |= dict.fromkeys(("ratio_of_means", "mean_of_ratios", "full_hessian"), math.nan)
         if self.plan.batches:
             found |= batch_curvature(here, self.how.second, self._batches(step))
-        return found, point.vectors
+        return found, point, share
 
     def _batches(self, step: int) -> Sequence[Batch]:
         """Batches as a step would draw them, not those that steps did draw."""

@@ -32,6 +32,7 @@ class Asked:
     steps: int
     every: int
     window: float
+    directions: int
     output: Path | None
     device: str
     dtype: str
@@ -50,7 +51,7 @@ def forecast_gap(asked: Asked) -> dict[str, Any]:
     model = load_model(asked.model, asked.checkpoint, asked.device, asked.dtype)
     data = whole_batch(call(load_function(asked.data, "--data"), asked.data))
     descent = Descent(asked.lr, asked.batch_size, asked.momentum, asked.weight_decay)
-    plan = Plan(asked.steps, asked.every)
+    plan = Plan(asked.steps, asked.every, directions=asked.directions)
     place = None if asked.output is None else asked.output / "run.safetensors"
     run = run_edge(model, load_loss(asked.loss), data, descent, plan, seed=asked.seed, checkpoint=place)
     if run.diverged_at is not None:

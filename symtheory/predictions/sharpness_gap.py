@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import sympy as sp
 
-from symtheory.codegen.statements import Statements, function_source
 from symtheory.errors import DerivationError
+from symtheory.predictions import sharpness_gap_directions
 from symtheory.predictions.edge_gap import (
     DRIFT_NOISE,
     GAP,
@@ -20,7 +20,6 @@ from symtheory.predictions.edge_gap import (
     exact_gap,
     fixed_point,
     leading_gap,
-    matrix_gap_relation,
     stationary_oscillation,
 )
 from symtheory.predictions.equation import equation
@@ -46,7 +45,6 @@ from symtheory.predictions.symbols import ETA
 from symtheory.predictions.thermostat import stationary_law
 
 MECHANISM = "sharpness_gap"
-AMPLITUDES, MATRIX = f"{MECHANISM}_amplitudes", f"{MECHANISM}_matrix"
 SOURCE = (
     "Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al. (2604.21016) for the gap to "
     "leading order; the next order and the stationary law derived here"
@@ -86,7 +84,7 @@ def derive(subject: Subject) -> Prediction:
             equation(sp.Symbol("gap_s"), drift_noise_gap()),
             equation(sp.Symbol("S_c"), critical_sharpness()),
             equation(sp.Function("log p")(X, Y), law.log_density),
-            matrix_gap_relation(),
+            *sharpness_gap_directions.statements(),
         ),
         observable="sharpness S, its eigenvector u, ∇S and the batch gradients along u, at steps of a run at the edge",
         assumptions=(
@@ -112,8 +110,7 @@ def derive(subject: Subject) -> Prediction:
             "of the forecasts; that to leading order is the first term, with sigma_u**2",
             "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
-            "Gamma, X, C: gap, oscillation and noise covariance of several critical directions; X solves "
-            "alpha_ij = ½ Σ_kl ⟨∇S_ij, ∇S_kl⟩ X_kl",
+            *sharpness_gap_directions.NOTES,
         ),
     )
 
@@ -153,8 +150,7 @@ def _formulas() -> dict[str, Formula | SourceFunction]:
             before={**state, **history, "xi": XI},
         ),
         f"{MECHANISM}_log_density": _noisy(law.log_density, "log p(x, y) up to a constant.", before=state),
-        AMPLITUDES: SourceFunction(AMPLITUDES, _amplitudes_source),
-        MATRIX: SourceFunction(MATRIX, _matrix_source),
+        **sharpness_gap_directions.formulas(MECHANISM, SOURCE),
     }
 
 
@@ -176,45 +172,3 @@ def _noisy(
 
 def _with_variance(expression: sp.Expr) -> sp.Expr:
     return expression.subs(NOISE, sp.sqrt(VARIANCE))
-
-
-def _amplitudes_source() -> str:
-    body = Statements(("alpha", "beta"))
-    body.assign("k", "alpha.shape[-1]")
-    body.assign("gram", "beta.reshape(*beta.shape[:-4], k * k, k * k)")
-    body.assign("solved", "torch.linalg.pinv(gram, hermitian=True) @ (2 * alpha).flatten(-2).unsqueeze(-1)")
-    body.lines.append("    return solved.reshape(alpha.shape)")
-    return function_source(
-        f"{AMPLITUDES}(alpha: Tensor, beta: Tensor)",
-        "E xxᵀ of several critical directions, the X with alpha_ij = ½ Σ_kl beta_ijkl X_kl.",
-        [
-            "alpha: −∇L·∇S_ij, symmetric, tensor ``(*batch, k, k)``.",
-            "beta: ⟨∇S_ij, ∇S_kl⟩, tensor ``(*batch, k, k, k, k)``.",
-        ],
-        "tensor ``(*batch, k, k)``; where it has a negative eigenvalue, fewer directions are critical.",
-        body.lines,
-        SOURCE,
-        result="Tensor",
-    )
-
-
-def _matrix_source() -> str:
-    body = Statements(("oscillation", "noise", "eta", "momentum"))
-    body.assign("values, vectors", "torch.linalg.eigh(oscillation)")
-    body.assign("rotated", "vectors.mT @ noise @ vectors")
-    body.assign("gap", "eta / (1 - momentum) * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))")
-    body.lines.append("    return vectors @ gap @ vectors.mT")
-    return function_source(
-        f"{MATRIX}(oscillation: Tensor, noise: Tensor, eta: float, momentum: float)",
-        "Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC/(1 − μ).",
-        [
-            "oscillation: X = E xxᵀ, positive definite, tensor ``(*batch, k, k)``.",
-            "noise: C, covariance of the batch gradient in these directions, tensor ``(*batch, k, k)``.",
-            "eta: step, a number.",
-            "momentum: μ, a number.",
-        ],
-        "tensor ``(*batch, k, k)``.",
-        body.lines,
-        SOURCE,
-        result="Tensor",
-    )

@@ -31,10 +31,11 @@ class StochasticMap:
     def mean_after(self, observable: sp.Expr) -> sp.Expr:
         """Its conditional mean, given the state before: E ξⁿ = (n − 1)!! for even n, else zero."""
         value = self.after(observable)
-        for variable in self.noise:
-            terms = sp.Poly(value, variable).terms()
-            value = sp.Add(*(c * sp.factorial2(n - 1) for (n,), c in terms if n % 2 == 0))
-        return sp.expand(value)
+        if not self.noise:
+            return value
+        terms = sp.Poly(value, *self.noise).terms()
+        even = ((powers, c) for powers, c in terms if all(n % 2 == 0 for n in powers))
+        return sp.expand(sp.Add(*(c * sp.Mul(*(sp.factorial2(n - 1) for n in powers)) for powers, c in even)))
 
     def mean_change(self, observable: sp.Expr) -> sp.Expr:
         """The conditional mean of its change, whose stationary mean vanishes exactly."""

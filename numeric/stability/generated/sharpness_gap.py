@@ -268,3 +268,100 @@ def sharpness_gap_step(
         "x_sum": eta * sqrt_noise * xi - momentum_times_x_sum - eta_times_y * x,
         "y_change": total,
     }
+
+
+def sharpness_gap_amplitudes(alpha: Tensor, beta: Tensor) -> Tensor:
+    """E xxᵀ of several critical directions, the X with alpha_ij = ½ Σ_kl beta_ijkl X_kl.
+
+    Args:
+        alpha: −∇L·∇S_ij, symmetric, tensor ``(*batch, k, k)``.
+        beta: ⟨∇S_ij, ∇S_kl⟩, tensor ``(*batch, k, k, k, k)``.
+    Returns:
+        tensor ``(*batch, k, k)``; where it has a negative eigenvalue, fewer directions are
+            critical.
+
+    Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al.
+    (2604.21016) for the gap to leading order; the next order and the stationary law derived here.
+    """
+    k = alpha.shape[-1]
+    gram = beta.reshape(*beta.shape[:-4], k * k, k * k)
+    solved = torch.linalg.pinv(gram, hermitian=True) @ (2 * alpha).flatten(-2).unsqueeze(-1)
+    return solved.reshape(alpha.shape)
+
+
+def sharpness_gap_matrix(oscillation: Tensor, noise: Tensor, eta: float) -> Tensor:
+    """Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC.
+
+    Args:
+        oscillation: X = E xxᵀ, positive definite, tensor ``(*batch, k, k)``.
+        noise: C, covariance of the batch gradient in these directions, tensor ``(*batch, k, k)``.
+        eta: step, a number.
+    Returns:
+        tensor ``(*batch, k, k)``.
+
+    Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al.
+    (2604.21016) for the gap to leading order; the next order and the stationary law derived here.
+    """
+    values, vectors = torch.linalg.eigh(oscillation)
+    rotated = vectors.mT @ noise @ vectors
+    gap = eta * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))
+    return vectors @ gap @ vectors.mT
+
+
+def sharpness_gap_directions_step(
+    x: Tensor,
+    y: Tensor,
+    xi: Tensor,
+    alpha: Tensor,
+    beta: Tensor,
+    eta: float,
+) -> dict[str, Tensor]:
+    """One step in several directions: x' = ηξ − (I + ηY)x, Y' = Y + η(α − ½β[xxᵀ]).
+
+    Args:
+        x: positions, tensor ``(*batch, k)``.
+        y: Hessian in these directions less 2/η, symmetric, tensor ``(*batch, k, k)``.
+        xi: a draw of mean zero, with the covariance of the batch gradient, tensor ``(*batch, k)``.
+        alpha: −∇L·∇S_ij, symmetric, tensor ``(*batch, k, k)``.
+        beta: ⟨∇S_ij, ∇S_kl⟩, tensor ``(*batch, k, k, k, k)``.
+        eta: step, a number.
+    Returns:
+        dict with "x", "y".
+
+    Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al.
+    (2604.21016) for the gap to leading order; the next order and the stationary law derived here.
+    """
+    moved = (y @ x.unsqueeze(-1)).squeeze(-1)
+    square = x.unsqueeze(-1) * x.unsqueeze(-2)
+    bent = torch.einsum("...ijkl,...kl->...ij", beta, square)
+    return {"x": eta * (xi - moved) - x, "y": y + eta * (alpha - bent / 2)}
+
+
+def sharpness_gap_directions_identity(
+    noise: Tensor,
+    mixed: Tensor,
+    spread: Tensor,
+    drift_noise: Tensor,
+    eta: float | Tensor,
+) -> Tensor:
+    """tr(ΓX) of several directions from moments of a run: exact in the normal form.
+
+    Formula, per coordinate::
+
+        sharpness_gap_directions_identity = mixed*eta/2 + noise*eta/2 + drift_noise*eta +
+            spread*eta/4
+
+    Args:
+        noise: tensor ``(*batch)``.
+        mixed: tensor ``(*batch)``.
+        spread: tensor ``(*batch)``.
+        drift_noise: tensor ``(*batch)``.
+        eta: number, or tensor that broadcasts against the others.
+    Returns:
+        tensor.
+
+    Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
+    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
+    here
+    """
+    return mixed * eta / 2 + noise * eta / 2 + drift_noise * eta + spread * eta / 4

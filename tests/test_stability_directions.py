@@ -1,0 +1,254 @@
+"""Several critical directions: a loss whose coefficients are known, a frame under a crossing, the forecast and a wrong
+one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from numeric.errors import OptionError
+from numeric.sharpness import Objective
+from numeric.stability import Descent, EdgeRun, Plan, answer, forecast, load_edge_run, run_edge
+from numeric.stability import run as run_module
+from numeric.stability.critical_directions import carried_frame, oscillation_of
+from numeric.stability.edge_point import EdgePoint, measure_edge
+from numeric.stability.generated import sharpness_gap
+from numeric.stability.reduced_dynamics import Ingredients, simulate
+from numeric.stability.third_order import third_order
+
+# x ∈ R² in a valley of Hessian 40 I + Σ_a M_a s_a whose floor falls along s ∈ R³; at η = 0.02 the edge is 100.
+ETA, CURVATURE = 0.02, 40.0
+EDGE = 2 / ETA
+BENDS = torch.tensor(
+    [[[3.0, 0.4], [0.4, 0.6]], [[0.5, 0.2], [0.2, 3.2]], [[0.3, 1.5], [1.5, -0.4]]], dtype=torch.float64
+)
+PULL = torch.tensor([0.5, 0.45, 0.05], dtype=torch.float64)
+ALPHA = torch.einsum("a,aij->ij", PULL, BENDS)
+BETA = torch.einsum("aij,akl->ijkl", BENDS, BENDS)
+# S_1 = S_2 = 2.5 below the edge.
+START = torch.linalg.solve(
+    torch.stack([BENDS[:, 0, 0], BENDS[:, 0, 1], BENDS[:, 1, 1]]),
+    torch.tensor([EDGE - 2.5 - CURVATURE, 0.0, EDGE - 2.5 - CURVATURE], dtype=torch.float64),
+).tolist()
+
+
+class Valleys(nn.Module):
+    def __init__(self, x: list[float], s: list[float], decay: float = 0.0) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.tensor(x, dtype=torch.float64))
+        self.s = nn.Parameter(torch.tensor(s, dtype=torch.float64))
+        self.decay = decay
+
+    def forward(self, noise: Tensor) -> Tensor:
+        hessian = CURVATURE * torch.eye(2, dtype=torch.float64) + torch.einsum("a,aij->ij", self.s, BENDS)
+        size = self.decay / 2 * (self.x.square().sum() + self.s.square().sum())
+        return self.x @ hessian @ self.x / 2 - self.s @ PULL + noise @ self.x + size
+
+
+def itself(output: Tensor, target: Tensor) -> Tensor:
+    return output.mean()
+
+
+def noise(deviation: float, samples: int = 64) -> tuple[Tensor, Tensor]:
+    drawn = torch.randn(samples, 2, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    drawn = drawn - drawn.mean(0)
+    drawn = deviation * drawn @ torch.tensor([[1.0, 0.3], [0.0, 0.8]], dtype=torch.float64) / drawn.std()
+    return drawn, drawn
+
+
+def measured(model: nn.Module, data: Any, **options: Any) -> EdgePoint:
+    objective = Objective.of(model, itself, data)
+    generator = torch.Generator().manual_seed(0)
+    return measure_edge(
+        objective, third_order(objective), generator, EDGE, tolerance=1e-10, **{"directions": 2, **options}
+    )
+
+
+def turned(matrix: Tensor, frame: Tensor) -> Tensor:
+    """A matrix (2, 2) or array (2, 2, 2, 2) of x in the frame (5, 2)."""
+    rotation = frame[:2]
+    for _ in range(matrix.ndim):
+        matrix = torch.tensordot(matrix, rotation, dims=([0], [0]))
+    return matrix
+
+
+def test_an_analytic_loss_of_two_directions() -> None:
+    data = noise(1.0)
+    parts = [(data[0][:40], data[1][:40]), (data[0][40:], data[1][40:])]
+    found = measured(Valleys([0.02, -0.01], [1.0, 2.0, 0.5]), parts)
+    point, again = found.critical, measured(Valleys([0.02, -0.01], [1.0, 2.0, 0.5]), data).critical
+    assert point is not None
+    assert again is not None
+    frame = point.frame
+    assert torch.allclose(frame.mT @ frame, torch.eye(2, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(point.alpha, turned(ALPHA, frame), rtol=1e-3)
+    assert torch.allclose(point.beta, turned(BETA, frame), rtol=1e-3, atol=1e-2)
+    covariance = data[0].mT @ data[0] / len(data[0])
+    assert torch.allclose(point.noise, turned(covariance, frame), rtol=1e-3)
+    assert torch.allclose(point.positions, torch.tensor([0.02, -0.01]).double() @ frame[:2], rtol=2e-2)
+    assert point.next_curvature == pytest.approx(0, abs=0.2)
+    assert torch.allclose(again.beta.flatten().sort()[0], point.beta.flatten().sort()[0], rtol=1e-6)
+    # Two steps of half an oscillation's length have gone by between the iterate and the floor.
+    hessian = CURVATURE * torch.eye(2) + torch.einsum("a,aij->ij", torch.tensor([1.0, 2.0, 0.5]).double(), BENDS)
+    assert torch.allclose(point.curvatures, turned(hessian, frame), atol=0.05)
+    assert float(torch.linalg.eigvalsh(point.curvatures)[-1]) == pytest.approx(found.floor_sharpness, abs=1e-3)
+
+
+def test_noise_of_the_drift_and_weight_decay() -> None:
+    data = noise(1.0)
+    told = measured(Valleys([0.01, 0.01], [1.0, 2.0, 0.5]), data, decay=0.3).critical
+    written = measured(Valleys([0.01, 0.01], [1.0, 2.0, 0.5], decay=0.3), data).critical
+    assert told is not None
+    assert written is not None
+    for name in ("positions", "curvatures", "alpha", "beta", "noise", "drift_noise"):
+        assert torch.allclose(getattr(told, name), getattr(written, name), rtol=1e-7, atol=1e-9), name
+    assert float(told.drift_noise.abs().max()) < 1e-6  # s has no noise; the rest is the floor's own inclination
+    assert float((told.noise_at_iterate - told.noise).abs().max()) < 1e-9
+
+
+def test_the_frame_goes_on_where_eigenvalues_cross() -> None:
+    """S_1 − S_2 changes its sign on the way: the first eigenvector turns by a right angle, the frame hardly."""
+    frame = start = None
+    angles, firsts, curvatures = [], [], []
+    for shift in torch.linspace(-1, 1, 9).tolist():
+        s = [4 + shift, 4 - shift, -(0.4 * (4 + shift) + 0.2 * (4 - shift)) / 1.5]  # x_1 and x_2 uncoupled
+        found = measured(Valleys([0.0, 0.0], s), noise(1.0), start=start, frame=frame)
+        assert found.critical is not None
+        if frame is not None and start is not None:
+            angles.append(float((found.critical.frame - frame).norm()))
+            firsts.append(abs(float(found.vector @ start[:, 0])))
+            assert found.critical.overlap == pytest.approx(1, abs=1e-6)
+        frame, start = found.critical.frame, found.vectors
+        curvatures.append(float(found.critical.curvatures[0, 0] - found.critical.curvatures[1, 1]))
+    assert max(angles) < 1e-3
+    assert min(firsts) < 0.1
+    assert curvatures[0] * curvatures[-1] < 0
+
+
+def test_the_nearest_frame() -> None:
+    generator = torch.Generator().manual_seed(3)
+    earlier, _ = torch.linalg.qr(torch.randn(7, 3, generator=generator, dtype=torch.float64))
+    rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
+    found, overlap = carried_frame(earlier @ rotation, earlier)
+    assert torch.allclose(found, earlier, atol=1e-12)
+    assert overlap == pytest.approx(1)
+    other, _ = torch.linalg.qr(torch.cat([earlier[:, :2], torch.randn(7, 1, generator=generator).double()], dim=1))
+    assert carried_frame(other, earlier)[1] < 0.9
+
+
+def test_oscillation_beside_a_floor_that_moves() -> None:
+    """x' = −0.7x + noise on a line that climbs: blocks of 21 steps give Var x = 1/(1 − 0.49) to 4 %."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.zeros(8400, 1, dtype=torch.float64)
+    for k in range(1, len(x)):
+        x[k] = -0.7 * x[k - 1] + torch.randn(1, generator=generator, dtype=torch.float64)
+    floor = 0.5 * torch.arange(len(x), dtype=torch.float64).unsqueeze(1)
+    found = torch.stack([oscillation_of(list(block), 1) for block in (x + floor).split(21)]).mean()
+    assert float(found) == pytest.approx(1 / 0.51, rel=0.04)
+    assert bool(oscillation_of([x[0]], 1).isnan().all())
+
+
+@pytest.fixture(scope="module")
+def at_edge() -> EdgeRun:
+    """Both directions start near where they settle; λ_min(Γ) to leading order is 1.9."""
+    plan = Plan(6000, 41, batches=0, directions=2)
+    return run_edge(Valleys([0.2, -0.2], START), itself, noise(9.0), Descent(ETA, 1), plan, seed=1, progress=False)
+
+
+def test_the_reduced_dynamics_are_those_of_the_loss() -> None:
+    """E λ_max and its spread over n = 150 runs of 3000 steps, of SGD on the loss with its own batches and of the
+    reduced dynamics: |z| < 4, and twice the noise is told apart."""
+    runs, steps, generator = 150, 3000, torch.Generator().manual_seed(77)
+    drawn, _ = noise(9.0)
+    covariance = drawn.mT @ drawn / len(drawn)
+    x, s = torch.tensor([[0.2, -0.2]]).double().expand(runs, 2), torch.tensor([START]).double().expand(runs, 3)
+    start = torch.einsum("a,aij->ij", s[0], BENDS) - (EDGE - CURVATURE) * torch.eye(2, dtype=torch.float64)
+    direct = torch.zeros(runs, dtype=torch.float64)
+    for step in range(steps):
+        hessian = CURVATURE * torch.eye(2, dtype=torch.float64) + torch.einsum("ra,aij->rij", s, BENDS)
+        if step % 10 == 0:
+            direct += EDGE - torch.linalg.eigvalsh(hessian)[:, -1]
+        rows = drawn[torch.randint(0, len(drawn), (runs,), generator=generator)]
+        bent = torch.einsum("ri,rj,aij->ra", x, x, BENDS) / 2
+        x, s = x - ETA * (torch.einsum("rij,rj->ri", hessian, x) + rows), s - ETA * (bent - PULL)
+    direct /= steps / 10
+
+    def reduced(factor: float) -> Tensor:
+        found = Ingredients(
+            ALPHA.expand(runs, 2, 2),
+            BETA.expand(runs, 2, 2, 2, 2),
+            factor * covariance.expand(runs, 2, 2),
+            torch.zeros(runs, 2, 2, 2, 2, dtype=torch.float64),
+        )
+        first = torch.tensor([0.2, -0.2], dtype=torch.float64)
+        path = simulate(
+            sharpness_gap, found, first, start, eta=ETA, records=steps // 10, every=10, generator=generator
+        )
+        return -torch.linalg.eigvalsh(path)[..., -1].mean(0)
+
+    gap, doubled = reduced(1.0), reduced(2.0)
+    error = float((direct.var() + gap.var()).sqrt()) / runs**0.5
+    assert abs(float(direct.mean() - gap.mean())) < 4 * error
+    assert abs(float(direct.mean() - doubled.mean())) > 8 * error
+    assert float(gap.std() / direct.std()) == pytest.approx(1, abs=0.25)
+
+
+def test_the_forecast_of_two_directions_holds(at_edge: EdgeRun) -> None:
+    found = answer(forecast(at_edge, sharpness_gap, window=0.9))
+    several = found.forecast.directions
+    assert several is not None
+    assert found.outcome == "forecast holds", found.sentence
+    assert "2 critical directions together" in found.sentence
+    assert several.balance.value == pytest.approx(1, abs=0.1)
+    assert several.referee.value == pytest.approx(1, abs=4 * several.referee.standard_error)
+    assert several.overlap == pytest.approx(1, abs=1e-3)
+    assert several.trace_gap.value == pytest.approx(
+        several.simulated_trace_gap.value, abs=4 * several.simulated_trace_gap.standard_error
+    )
+    assert found.to_json()["directions"]["ratio"]["value"] == several.ratio.value
+
+
+def test_a_wrong_step_of_two_directions_is_off(at_edge: EdgeRun) -> None:
+    """The oscillation bends half as much as derived: the gap is halved; the identity knows nothing of it."""
+    made = {name: value for name, value in vars(sharpness_gap).items() if name.startswith("sharpness_gap")}
+
+    def step(x: Tensor, y: Tensor, xi: Tensor, alpha: Tensor, beta: Tensor, eta: float) -> dict[str, Tensor]:
+        return sharpness_gap.sharpness_gap_directions_step(x, y, xi, alpha, beta / 2, eta)
+
+    made["sharpness_gap_directions_step"] = step
+    found = answer(forecast(at_edge, SimpleNamespace(**made), window=0.9))
+    assert found.outcome == "forecast off", found.sentence
+    assert found.normal_form is not False
+
+
+def test_an_interrupted_run_of_two_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (Valleys([0.2, -0.2], START), itself, noise(9.0), Descent(ETA, 1))
+    plan = Plan(50, 9, directions=2)
+    whole = run_edge(*arguments, plan, progress=False)
+    path, honest = tmp_path / "run.safetensors", run_module.measure_edge
+
+    def fails(*given: Any, **options: Any) -> EdgePoint:
+        if path.exists() and len(load_edge_run(path).steps) == 3:
+            raise KeyboardInterrupt
+        return honest(*given, **options)
+
+    monkeypatch.setattr(run_module, "measure_edge", fails)
+    with pytest.raises(KeyboardInterrupt):
+        run_edge(*arguments, plan, checkpoint=path, progress=False)
+    monkeypatch.setattr(run_module, "measure_edge", honest)
+    resumed = run_edge(*arguments, plan, checkpoint=path, progress=False)
+    for name, values in whole.directions.items():
+        assert torch.equal(values.nan_to_num(), resumed.directions[name].nan_to_num()), name
+    assert not run_edge(*arguments, Plan(3, 2), progress=False).directions
+
+
+def test_directions_out_of_range() -> None:
+    with pytest.raises(OptionError, match="directions=0"):
+        Plan(10, directions=0)
+    with pytest.raises(OptionError, match="6 eigenvalues"):
+        measured(Valleys([0.0, 0.0], [1.0, 1.0, 1.0]), noise(1.0), directions=6)
