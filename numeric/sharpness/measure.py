@@ -41,7 +41,8 @@ class Measurement:
     """A measure's value at a model, with the evidence.
 
     cost: forward+backward passes over the data (dimensionless). change_along_orbit: |v(gθ)/v(θ) − 1| for a symmetry g
-    that leaves the function as it is (dimensionless), None where no blocks are bound. rounding: the larger of both points.
+    that leaves the function as it is (dimensionless), None where no blocks are bound. rounding: the larger one of
+    both points.
     """
 
     name: str
