@@ -1,11 +1,12 @@
-"""What a measurement at the edge of stability costs, in forward+backward passes: by count, and by the clock.
+"""What a measurement at the edge of stability costs, in forward+backward passes by count and by the clock, and memory.
 
     python benchmarks/bench_stability.py [--json] [--threads N] [--pairs N] [--cpu]
 
 A tanh perceptron 512-800-700-10 of a million parameters on 256 normal samples, after some steps of SGD. One unit is
 loss and gradient on the same batch, timed in the same process just before and after; reported is the median over
 pairs of the ratio, with its extremes. Measured are S, u, α, β and the noise with u warm-started from the step before,
-the same from a random start, and ∇S = ∇³L(u, u) alone. --cpu counts processor time in place of the wall clock, for a
+the same from a random start, and ∇S = ∇³L(u, u) alone. Memory is that of the tensors at the peak, in vectors as long
+as the parameters, above the parameters, the data and the vectors started from. --cpu counts processor time in place of the wall clock, for a
 machine that others use too.
 """
 
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from peak_memory import peak_bytes
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -61,10 +63,11 @@ def main() -> None:
     if options.json:
         print(json.dumps(record, indent=2))
         return
-    table = Table("measurement", "units counted", "units by the clock", "extremes", box=None)
+    table = Table("measurement", "units counted", "units by the clock", "extremes", "peak memory", box=None)
     for row in rows:
+        extremes = f"{row['least']:.1f} to {row['most']:.1f}"
         table.add_row(
-            str(row["name"]), f"{row['counted']:.1f}", f"{row['clock']:.1f}", f"{row['least']:.1f} to {row['most']:.1f}"
+            str(row["name"]), f"{row['counted']:.1f}", f"{row['clock']:.1f}", extremes, f"{row['memory']:.1f}"
         )
     Console().print(table)
 
@@ -107,6 +110,7 @@ def timed(name: str, method: Callable[[], float], objective: Objective, clock: C
         "clock": statistics.median(ratios),
         "least": min(ratios),
         "most": max(ratios),
+        "memory": peak_bytes(method) / sum(leaf.nbytes for leaf in objective.parameters.values()),
     }
 
 

@@ -24,10 +24,10 @@ from fisher_cases import (
 from torch import Tensor, nn
 
 from numeric.errors import OptionError, SharpnessError
-from numeric.sharpness import Objective, evaluate
-from numeric.sharpness.fisher import estimators, rows
+from numeric.sharpness import Measurement, Objective, evaluate, find_blocks
+from numeric.sharpness.fisher import covariant, estimators, rows
 from numeric.sharpness.fisher import fisher_range as fisher_range_module
-from numeric.sharpness.fisher.fisher_range import fisher_range
+from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
 from numeric.sharpness.fisher.predictive import predictive
 from numeric.sharpness.fisher.sharpness import FisherSharpness, fisher_sharpness
 from numeric.sharpness.parameters import flatten
@@ -277,3 +277,55 @@ def test_rounding_is_said_where_directions_of_f_are_small() -> None:
         notes[dtype] = evaluate(FisherSharpness(), at, seed=0).notes
     assert "measure in float64" in notes[torch.float32][0]
     assert notes[torch.float64] == ()
+
+
+def moved_networks() -> list[tuple[float, float]]:
+    """(change of S_R along an orbit, the rounding stated) of ReLU networks in which S_R loses up to six digits."""
+    found = []
+    for seed in range(12):
+        torch.manual_seed(seed)
+        layers = [nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)]
+        model = nn.Sequential(*layers).double()
+        at = Objective.of(model, nn.MSELoss(), (inputs(40, 2, seed), inputs(40, 2, seed + 100)))
+        one = evaluate(FisherSharpness(), at, seed=0, move=find_blocks(model).move(1, 30.0))
+        assert one.change_along_orbit is not None
+        found.append((one.change_along_orbit * abs(one.value), one.rounding))
+    return found
+
+
+def test_changes_along_an_orbit_are_the_rounding_stated_and_less_with_a_refined_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refined = moved_networks()
+    ratios = sorted(change / rounding for change, rounding in refined)
+    assert ratios[-1] <= 1
+    assert ratios[6] > 0.01  # and not by leaving everything open
+
+    def once(at: Objective, distribution: object, exact: FisherRange, slope: Tensor) -> Tensor:
+        return exact.lift(exact.lower(slope.unsqueeze(0)))[0]
+
+    monkeypatch.setattr(covariant, "natural_gradient", once)
+    digits = [math.log10(plain / new) for (plain, _), (new, _) in zip(moved_networks(), refined, strict=True)]
+    assert sum(digits) / len(digits) > 0.4
+
+
+def test_parameters_of_different_size_lose_no_digits() -> None:
+    """Units rescaled by up to 1e4: the equilibrated factor is as well conditioned as before."""
+    at = objective(relu_network(), "categorical", d=3)
+    far = at.at(rescale(rescale(rescale(at.parameters))))
+    spans = [
+        fisher_range(point, predictive(point), estimators.exact, torch.Generator(), equilibrated=way)
+        for point in (at, far)
+        for way in (False, True)
+    ]
+    plain, equilibrated, far_plain, far_equilibrated = (span.condition for span in spans)
+    assert far_plain > 30 * plain
+    assert far_equilibrated == pytest.approx(equilibrated, rel=1e-9)
+    assert spans[3].effective_rank == pytest.approx(spans[2].effective_rank, rel=1e-9)
+
+
+def test_a_change_within_rounding_is_neither_invariant_nor_not() -> None:
+    change = {"change_along_orbit": 0.05}
+    assert Measurement("m", 2.0, None, 1.0, **change, rounding=0.11).invariant is None
+    assert Measurement("m", 2.0, None, 1.0, **change, rounding=0.09).invariant is False
+    assert Measurement("m", 2.0, None, 1.0, **change, rounding=0.07, random_error=0.01).invariant is None

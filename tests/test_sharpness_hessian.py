@@ -14,7 +14,7 @@ from numeric.errors import OptionError
 from numeric.sharpness import Objective
 from numeric.sharpness.cost import Cost
 from numeric.sharpness.hessian.eigenvalues import eigenpairs, lambda_max, top_eigenvalues
-from numeric.sharpness.hessian.lanczos import lanczos
+from numeric.sharpness.hessian.lanczos import RISK, lanczos
 from numeric.sharpness.hessian.operator import HessianOperator
 from numeric.sharpness.hessian.trace import hessian_trace
 from numeric.sharpness.hessian.upper_bound import upper_bound
@@ -215,6 +215,60 @@ def test_the_residual_bounds_the_error_and_the_products_are_few() -> None:
     assert np.mean(products) < 10
 
 
+RUNS = 150  # of spectra with clusters
+
+
+def clustered(generator: torch.Generator, width: float) -> Tensor:
+    """Six leading eigenvalues within `width` below 1, six outliers further down, and a bulk."""
+
+    def uniform(size: int) -> Tensor:
+        return torch.rand(size, generator=generator, dtype=torch.float64)
+
+    eigenvalues = 0.02 * torch.randn(800, generator=generator, dtype=torch.float64)
+    eigenvalues[:6] = 1 - width * uniform(6)
+    eigenvalues[6:12] += 0.9 * uniform(6)
+    return eigenvalues
+
+
+@pytest.mark.parametrize(("width", "weight"), [(3e-3, 1.0), (1e-2, 1.0), (0.5, 1.0), (0.5, 0.1)])
+def test_a_stop_by_risk_misses_no_more_often_than_it_says(width: float, weight: float) -> None:
+    """Clusters, gaps, and starts with a tenth of the leader that chance gives: at most 5 of 100 miss the tolerance."""
+    generator = torch.Generator().manual_seed(11)
+    missed = {"residual": 0, "risk": 0}
+    for _ in range(RUNS):
+        eigenvalues = clustered(generator, width)
+        start = torch.randn(800, generator=generator, dtype=torch.float64)
+        start[eigenvalues.argmax()] *= weight
+        for stop in missed:
+            found = lanczos(Diagonal(eigenvalues), start.clone(), start.clone, stop=stop)  # type: ignore[arg-type]
+            missed[stop] += float(eigenvalues.max()) > found.largest[0].value * (1 + 1e-3)
+    assert missed["risk"] <= RUNS * RISK
+    if width < 0.01:
+        assert missed["residual"] > RUNS * RISK  # what it is for
+
+
+@pytest.mark.parametrize("vectors", [4, 6, 9])
+def test_a_small_basis_reaches_the_same_eigenvalues_with_more_products(vectors: int) -> None:
+    generator = torch.Generator().manual_seed(5)
+    eigenvalues = torch.linspace(0, 1, 500, dtype=torch.float64) ** 2
+    eigenvalues[:2] = torch.tensor([1.6, 1.4])
+
+    def draw() -> Tensor:
+        return torch.randn(500, generator=generator, dtype=torch.float64)
+
+    start = draw()
+    small = lanczos(Diagonal(eigenvalues), start.clone(), draw, k=2, tolerance=1e-6, products=300, vectors=vectors)
+    large = lanczos(Diagonal(eigenvalues), start.clone(), draw, k=2, tolerance=1e-6, products=300)
+    assert small.converged
+    assert [pair.value for pair in small.largest] == pytest.approx([1.6, 1.4], rel=1e-6)
+    assert large.products <= small.products <= 6 * large.products
+    for pair in small.largest:
+        residual = eigenvalues * pair.vector - pair.value * pair.vector
+        assert torch.linalg.vector_norm(residual) == pytest.approx(pair.residual, abs=1e-10)
+    with pytest.raises(OptionError, match="at least 4"):
+        lanczos(Diagonal(eigenvalues), start, draw, k=2, vectors=3)
+
+
 @pytest.mark.parametrize(("lean", "risk"), [(0.0, 0.1), (1.8, 0.1)])
 def test_an_eigenvalue_beyond_the_upper_bound_is_as_rare_as_it_says(lean: float, risk: float) -> None:
     """400 spectra stopped early by the gap, half of the starts leaning to a wrong eigenvector: binomial, 4 sigma."""
@@ -326,7 +380,7 @@ def test_options_out_of_range() -> None:
     data = samples()
     with pytest.raises(OptionError, match="tolerance"):
         lambda_max(network(), cross_entropy, data, tolerance=0.0)
-    with pytest.raises(OptionError, match="choose 'residual'"):
+    with pytest.raises(OptionError, match="choose one of residual"):
         lambda_max(network(), cross_entropy, data, stop="either")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"lacks '0\.weight'"):
         lambda_max(network(), cross_entropy, data, start={})

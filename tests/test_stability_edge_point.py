@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from numeric.errors import SharpnessError
 from numeric.sharpness import Objective
@@ -214,3 +217,17 @@ def test_a_warm_start_costs_less_and_keeps_the_sign() -> None:
     assert warm.second == pytest.approx(cold.second, rel=1e-2)
     assert warm.units < cold.units
     assert warm.units <= 40
+
+
+def test_memory_is_that_of_a_dozen_gradients() -> None:
+    """Of a perceptron whose parameters are far more than its activations; the basis has six vectors, not thirty."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(100, 300), nn.Tanh(), nn.Linear(300, 300), nn.Tanh(), nn.Linear(300, 5)).double()
+    x, y = torch.randn(16, 100, dtype=torch.float64), torch.arange(16) % 5
+    objective = Objective.of(model, nn.CrossEntropyLoss(), (x, y))
+    how, size = third_order(objective), sum(leaf.nbytes for leaf in objective.parameters.values())
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        measure_edge(objective, how, torch.Generator().manual_seed(0), CURVATURE)
+    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    assert max(accumulate(changes)) < 13 * size

@@ -28,6 +28,8 @@ def mapped_or_single(objective: Objective, mapped: Callable[[], Tensor], single:
     try:
         found = single()
     except UNFIT as error:
-        raise SharpnessError(f"the model or the loss fails on single samples: {type(error).__name__}: {error}") from error
+        raise SharpnessError(
+            f"the model or the loss fails on single samples: {type(error).__name__}: {error}"
+        ) from error
     objective.remark(f"torch cannot map over the samples of this model: they were taken one at a time ({reason})")
     return found

@@ -41,7 +41,8 @@ class Measurement:
     """A measure's value at a model, with the evidence.
 
     cost: forward+backward passes over the data (dimensionless). change_along_orbit: |v(gθ)/v(θ) − 1| for a symmetry g
-    that leaves the function as it is (dimensionless), None where no blocks are bound.
+    that leaves the function as it is (dimensionless), None where no blocks are bound. rounding: the larger one of
+    both points.
     """
 
     name: str
@@ -52,18 +53,19 @@ class Measurement:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     random_error: float = 0.0
+    rounding: float = 0.0
 
     @property
     def invariant(self) -> bool | None:
         """Whether the change along the orbit is at most `ORBIT_TOLERANCE`.
 
-        None where it was not measured, and where it is larger but within `ORBIT_ERRORS` of the value's random errors:
-        the batches are the same at both points, random probes are not.
+        None where it was not measured, and where it is larger but within `ORBIT_ERRORS` of the value's random errors
+        and what rounding may do to it: the batches are the same at both points, random probes and roundings are not.
         """
         if self.change_along_orbit is None or self.change_along_orbit <= ORBIT_TOLERANCE:
             return None if self.change_along_orbit is None else True
         change = self.change_along_orbit * abs(self.value)
-        return None if change <= ORBIT_ERRORS * self.random_error else False
+        return None if change <= ORBIT_ERRORS * self.random_error + self.rounding else False
 
 
 def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | None = None) -> Measurement:
@@ -78,10 +80,11 @@ def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | 
     counted = Objective(objective.model, objective.loss, objective.data, objective.parameters, Cost())
     found = measure(counted, _generator(seed, counted))
     cost = counted.cost.units(samples)
-    change = None
+    change, rounding = None, found.rounding
     if move is not None:
         moved = measure(objective.at(move(objective.parameters)), _generator(seed, counted))
         change = abs(moved.value - found.value) / max(abs(found.value), torch.finfo(objective.dtype).tiny)
+        rounding = max(found.rounding, moved.rounding)
     return Measurement(
         measure.name,
         found.value,
@@ -91,6 +94,7 @@ def evaluate(measure: Measure, objective: Objective, *, seed: int, move: Move | 
         found.details,
         (*found.notes, *counted.notes),
         found.random_error,
+        rounding,
     )
 
 

@@ -16,6 +16,7 @@ class Value:
     measure says). standard_error: over batches and random probes, None where there is one batch and nothing random.
     random_error: the part of it that comes from random probes or draws, which another point of an orbit draws anew; 0
     where the value is a function of the point and the data.
+    rounding: how far rounding may move the value, in its unit, where the measure knows; 0 where it does not.
     details: further numbers by name (JSON values); notes: what had to be done differently, one sentence each.
     """
 
@@ -24,6 +25,7 @@ class Value:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     random_error: float = 0.0
+    rounding: float = 0.0
 
 
 def over_batches(values: Sequence[float], sizes: Sequence[int]) -> tuple[float, float | None]:

@@ -11,9 +11,7 @@ import torch
 from torch import nn
 
 from numeric.errors import OptionError, SharpnessError
-from numeric.sharpness.fisher import estimators
 from numeric.sharpness.fisher.covariant import covariant_eigenvalues, rounding_notes
-from numeric.sharpness.fisher.fisher_range import fisher_range
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.mean_loss import mean_loss
 from numeric.sharpness.fisher.predictive import predictive
@@ -68,8 +66,7 @@ class BasinMass:
 
     def _gibbs(self, objective: Objective, generator: torch.Generator) -> tuple[float, dict[str, Any]]:
         distribution = predictive(objective, self.likelihood)
-        span = fisher_range(objective, distribution, estimators.exact, generator, tolerance=self.tolerance)
-        curvatures, rounding = covariant_eigenvalues(objective, distribution, span, gradient(objective))
+        curvatures, span, rounding = covariant_eigenvalues(objective, distribution, generator, self.tolerance)
         rank = curvatures.numel()
         if float(curvatures[0]) <= 0:
             raise SharpnessError(f"no basin: F⁺H has the eigenvalue {float(curvatures[0]):.3g} on the range of F")
@@ -78,7 +75,7 @@ class BasinMass:
         details = {
             "rank": rank,
             "rank_gap": stated_gap(span),
-            "rounding": rounding,
+            "rounding": min(1.0, rounding / float(curvatures[-1])),
             "fisher_trace": sharpness,
             "least_at_this_trace": 0.5 * rank * (spread - math.log(sharpness / rank)),
         }

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
+from numeric.sharpness.fisher import estimators
 from numeric.sharpness.fisher.connection import Filling, Projected
-from numeric.sharpness.fisher.fisher_range import FisherRange
+from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
 from numeric.sharpness.fisher.hessian_form import HessianForm
+from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.natural_gradient import natural_gradient
 from numeric.sharpness.fisher.output_form import output_eigenvalues
 from numeric.sharpness.fisher.predictive import Predictive
 from numeric.sharpness.fisher.root import Root
+from numeric.sharpness.fisher.rounding import PROBES, measured_rounding
 from numeric.sharpness.objective import Objective
+from numeric.sharpness.parameters import Point
 
 # Above this share, rounding is worth a note.
 CLEAR_DIGITS = 0.01
@@ -29,19 +31,54 @@ def covariant_form(
     return HessianForm(objective, predictive, root, Projected(natural_gradient(objective, predictive, exact, slope)))
 
 
+def exact_range(
+    objective: Objective,
+    predictive: Predictive,
+    generator: torch.Generator,
+    tolerance: float | None,
+    probes: int = PROBES,
+) -> FisherRange:
+    """The range of the exact F, equilibrated, with the projections that `rounding_of` compares."""
+    return fisher_range(
+        objective,
+        predictive,
+        estimators.exact,
+        generator,
+        tolerance=tolerance,
+        probes=max(probes, PROBES),
+        equilibrated=True,
+    )
+
+
+def rounding_of(form: HessianForm, exact: FisherRange, generator: torch.Generator, tolerance: float | None) -> float:
+    """`measured_rounding` of the covariant form in coordinates of the exact F.
+
+    generator: in the state from which the range drew its projections.
+    """
+
+    def again(point: Point) -> HessianForm:
+        moved = form.objective.at(point)
+        same = generator.clone_state()
+        span = exact_range(moved, form.predictive, same, tolerance, len(exact.projections))
+        return covariant_form(moved, form.predictive, span, span, gradient(moved))
+
+    return measured_rounding(form, again)
+
+
 def covariant_eigenvalues(
-    objective: Objective, predictive: Predictive, exact: FisherRange, slope: Tensor
-) -> tuple[Tensor, float]:
-    """The eigenvalues of F⁺H on the range of F, and the share that rounding may add."""
+    objective: Objective, predictive: Predictive, generator: torch.Generator, tolerance: float | None
+) -> tuple[Tensor, FisherRange, float]:
+    """The eigenvalues of F⁺H on the range of F, that range, and what rounding may add to the eigenvalues."""
+    before = generator.clone_state()
+    exact = exact_range(objective, predictive, generator, tolerance)
     if exact.fills_outputs and not predictive.notes:
-        return output_eigenvalues(objective, predictive), 0.0
-    form = covariant_form(objective, predictive, exact, exact, slope)
-    eigenvalues = torch.linalg.eigvalsh(form.matrix())
-    return eigenvalues, form.rounding
+        return output_eigenvalues(objective, predictive), exact, 0.0
+    form = covariant_form(objective, predictive, exact, exact, gradient(objective))
+    return torch.linalg.eigvalsh(form.matrix()), exact, rounding_of(form, exact, before, tolerance)
 
 
-def rounding_notes(rounding: float) -> tuple[str, ...]:
-    """What to say of a share that rounding may add to F⁺H."""
-    if rounding < CLEAR_DIGITS:
+def rounding_notes(share: float, moved: str = "F⁺H by {share:.2g} of its largest") -> tuple[str, ...]:
+    """What to say of a share that rounding may move something by; moved: what, with the share in it."""
+    if share < CLEAR_DIGITS:
         return ()
-    return (f"rounding may move F⁺H by {rounding:.2g} of its largest: measure in float64, or at a larger tolerance",)
+    return (f"rounding may move {moved.format(share=share)}: measure in float64, or at a larger tolerance",)

@@ -17,9 +17,9 @@ def natural_gradient(objective: Objective, predictive: Predictive, exact: Fisher
     """x = F⁺∇L (D,), the least-squares solution of A x = ρ for F = AᵀA and ∇L = Aᵀρ, refined once.
 
     Solved from AᵀA alone, an error of ∇L is divided twice by small singular values; the velocities J x carry it into
-    the connection, where it is divided twice more. One step of refinement with F x from the model itself gains about
-    one digit of the sharpness (corrected semi-normal equations; measured on generated networks). slope: ∇L. Costs
-    three units.
+    the connection, where it is divided twice more. One step of refinement with F x from the model itself gains half a
+    digit to one of the sharpness (corrected semi-normal equations; a second step gains none). slope: ∇L. Costs three
+    units.
     """
     first = exact.lift(exact.lower(slope.unsqueeze(0)))
     left = slope - _fisher(objective, predictive, first[0])

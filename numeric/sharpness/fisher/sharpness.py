@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from numeric.errors import OptionError
-from numeric.sharpness.fisher import estimators
-from numeric.sharpness.fisher.covariant import covariant_form, rounding_notes
-from numeric.sharpness.fisher.fisher_range import FisherRange, fisher_range
+from numeric.sharpness.fisher.covariant import covariant_form, exact_range, rounding_notes, rounding_of
+from numeric.sharpness.fisher.fisher_range import FisherRange
 from numeric.sharpness.fisher.hessian_form import HessianForm
 from numeric.sharpness.fisher.linearized import gradient
 from numeric.sharpness.fisher.output_form import output_eigenvalues
 from numeric.sharpness.fisher.predictive import Predictive, predictive
 from numeric.sharpness.fisher.root import Root, stated_gap
 from numeric.sharpness.fisher.roots import ESTIMATORS, RootOptions
+from numeric.sharpness.fisher.rounding import PROBES as COMPARED
 from numeric.sharpness.fisher.spectrum import EXACT_RANK, STATISTICS, of_eigenvalues
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
@@ -53,7 +53,7 @@ class FisherSharpness:
     covariant: by default for "exact" alone, since it takes the exact F; the plain ∇²L otherwise, the same where the
     gradient vanishes. probes: random vectors in place of the exact trace, Lanczos iterations in place of all
     eigenvalues (default: above rank 1024). tolerance: singular values of F's root below this fraction of the largest
-    count as zero. likelihood: its name where the loss does not show it.
+    count as zero (of the root in equilibrated units where the Hessian is covariant and F exact). likelihood: its name where the loss does not show it.
     """
 
     statistic: Literal["trace", "lambda_max"] = "trace"
@@ -79,10 +79,12 @@ class FisherSharpness:
 
     def __call__(self, objective: Objective, generator: torch.Generator) -> Value:
         distribution = predictive(objective, self.likelihood)
-        options = RootOptions(self.draws, self.tolerance, self.probes or PROBES)
+        before = generator.clone_state()
+        probes = max(self.probes or PROBES, COMPARED)
+        options = RootOptions(self.draws, self.tolerance, probes, equilibrated=self._covariant and self._exact)
         root = ESTIMATORS[self.estimator](objective, distribution, options, generator)
         slope = gradient(objective)
-        found = self._found(objective, distribution, root, slope, generator)
+        found = self._found(objective, distribution, root, slope, generator, before)
         details = {
             "estimator": self.estimator,
             "likelihood": distribution.family.name,
@@ -96,28 +98,41 @@ class FisherSharpness:
         }
         plain = () if self._covariant else (PLAIN,)
         notes = (*distribution.notes, *found.notes, *plain, *self._doubts(details))
-        return Value(found.value, found.standard_error, details, notes, found.standard_error or 0.0)
+        return Value(
+            found.value, found.standard_error, details, notes, found.standard_error or 0.0, rounding=found.rounding
+        )
 
     def _found(
-        self, objective: Objective, distribution: Predictive, root: Root, slope: Tensor, generator: torch.Generator
+        self,
+        objective: Objective,
+        distribution: Predictive,
+        root: Root,
+        slope: Tensor,
+        generator: torch.Generator,
+        before: torch.Generator,
     ) -> Value:
-        exact = root if isinstance(root, FisherRange) and self.estimator == "exact" else None
+        """The statistic, and what rounding does to it; before: the generator's state that the root was drawn from."""
+        exact = root if isinstance(root, FisherRange) and self._exact else None
         if self._covariant and exact is not None and exact.fills_outputs and not distribution.notes:
             return self._of(output_eigenvalues(objective, distribution), {"rank_gap": None})
         form = HessianForm(objective, distribution, root)
         if self._covariant:
-            exact = exact or fisher_range(
-                objective, distribution, estimators.exact, generator, tolerance=self.tolerance
-            )
-            form = covariant_form(objective, distribution, root, exact, slope)
+            span = exact or exact_range(objective, distribution, generator, self.tolerance)
+            form = covariant_form(objective, distribution, root, span, slope)
         probes = PROBES if self.probes is None and root.rank > EXACT_RANK else self.probes
         if probes is None:
-            found = self._of(torch.linalg.eigvalsh(form.matrix()), {})
+            eigenvalues = torch.linalg.eigvalsh(form.matrix())
+            found, largest = self._of(eigenvalues, {}), float(eigenvalues.abs().max())
         else:
             value, error = STATISTICS[self.statistic](form, probes, generator)
             found = Value(value, error, {"probes": probes} if self.statistic == "trace" else {})
-        details = {**found.details, "rounding": form.rounding}
-        return Value(found.value, found.standard_error, details, form.kernels.notes)
+            largest = abs(value)
+        if self._covariant and exact is not None:
+            rounding = rounding_of(form, exact, before, self.tolerance)
+        else:
+            rounding = form.rounding * largest
+        share = min(1.0, rounding / max(abs(found.value), torch.finfo(objective.dtype).tiny))
+        return replace(found, details={**found.details, "rounding": share}, notes=form.kernels.notes, rounding=rounding)
 
     def _of(self, eigenvalues: Tensor, details: dict[str, Any]) -> Value:
         others = of_eigenvalues(eigenvalues)
@@ -125,8 +140,12 @@ class FisherSharpness:
         return Value(value, None, {"rank": eigenvalues.numel(), **details, **others})
 
     @property
+    def _exact(self) -> bool:
+        return self.estimator == "exact"
+
+    @property
     def _covariant(self) -> bool:
-        return self.estimator == "exact" if self.covariant is None else self.covariant
+        return self._exact if self.covariant is None else self.covariant
 
     def _doubts(self, details: dict[str, Any]) -> list[str]:
         notes = []
@@ -136,7 +155,7 @@ class FisherSharpness:
                 f"the rank {details['rank']} is a matter of the threshold: the next singular value is smaller by a "
                 f"factor of {gap:.2g} only"
             )
-        notes.extend(rounding_notes(details.get("rounding", 0.0)))
+        notes.extend(rounding_notes(details.get("rounding", 0.0), "the value by {share:.2g} of itself"))
         if self.probes is None and details["rank"] > EXACT_RANK and "lambda_min" not in details:
             notes.append(
                 f"the rank is {details['rank']}: estimated, with {PROBES} random vectors or Lanczos iterations"
@@ -164,8 +183,9 @@ def fisher_sharpness(
 
     loss: (output, target) -> mean over the samples, a scalar. data: one batch or an iterable of batches. keep: picks
     parameters by name. blocks: a bound symmetry, along which the change of the value is measured too.
-    Costs one backward pass for every number of the output, and (10/3) r units for r = rank F Hessian products; these
-    fall away where the functions fill the outputs' space.
+    Costs two backward passes for every number of the output, one of them to measure the rounding, and (10/3) r units
+    for r = rank F Hessian products and eight more; all but the first fall away where the functions fill the outputs'
+    space.
     Raises OptionError for options out of range and a loss that is no known likelihood, SharpnessError for a loss of
     which no sharpness can be measured or a Fisher factor too large to hold.
     """

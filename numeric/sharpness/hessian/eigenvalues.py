@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from numeric.errors import OptionError
-from numeric.sharpness.hessian.lanczos import Extremes, RitzPair, Stop, lanczos
+from numeric.sharpness.hessian.lanczos import STOPS, Extremes, RitzPair, Stop, lanczos
 from numeric.sharpness.hessian.operator import HessianOperator
-from numeric.sharpness.hessian.upper_bound import upper_bound
+from numeric.sharpness.hessian.upper_bound import risk_beyond, upper_bound
 from numeric.sharpness.measure import Measurement, evaluate
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.orbit import Blocks, orbit_move
@@ -32,10 +32,12 @@ GRADIENT_LEAN = 30.0
 class TopEigenvalues:
     """The sum of the k algebraically largest eigenvalues of ∇²L(θ), by Lanczos; with k = 1, λ_max.
 
-    tolerance: relative error of each, see `lanczos`. products: at most so many products with the Hessian. start: a
+    tolerance, stop: relative error of each, and when it counts as reached, see `lanczos`. vectors: that the basis may
+    hold. products: at most so many products with the Hessian. start: a
     tangent near the leading eigenvector (that of an earlier point). The value has the unit of the loss per squared
     unit of the parameters. details: every eigenvalue with its residual (an eigenvalue of the Hessian lies so near),
-    the error and how it is bounded, what λ_max exceeds for 1 in 100 random starts (`upper_bound`), the smallest
+    the error and how it is bounded, what λ_max exceeds for 1 in 100 random starts (`upper_bound`), the probability, at
+    most, that it exceeds the largest found by more than the tolerance (`risk_beyond`), the smallest
     eigenvalue seen and the spectral radius; a loss with more curvature down than up shows there. Standard errors are
     those of uᵀH_B u over the batches B, at the eigenvectors u.
     """
@@ -53,8 +55,8 @@ class TopEigenvalues:
                 f"k={self.k}, products={self.products}, tolerance={self.tolerance:g}: choose k and products of at "
                 "least 1 and a tolerance between 0 and 1"
             )
-        if self.stop not in ("residual", "gap"):
-            raise OptionError(f"stop={self.stop!r}: choose 'residual' or 'gap'")
+        if self.stop not in STOPS:
+            raise OptionError(f"stop={self.stop!r}: choose one of {', '.join(STOPS)}")
 
     @property
     def name(self) -> str:
@@ -87,6 +89,7 @@ class TopEigenvalues:
             products=self.products,
             stop=self.stop,
             vectors=self.vectors,
+            share=self._share(operator.dimension),
         )
 
     def _start(self, operator: HessianOperator, generator: torch.Generator) -> Tensor:
@@ -109,12 +112,22 @@ class TopEigenvalues:
     def _lean(self, dimension: int) -> float:
         return 1 / WARM_NOISE if self.start is not None else GRADIENT_LEAN / math.sqrt(dimension)
 
-    def _upper_bound(self, found: Extremes, dimension: int) -> float | None:
-        """What the largest eigenvalue exceeds for 1 in 100 random starts, None after a restart of the basis."""
+    def _share(self, dimension: int) -> float:
+        """The length of the random part in a start of length one, at least."""
+        return 1 / (1 + self._lean(dimension))
+
+    def _chances(self, found: Extremes, dimension: int) -> dict[str, float | None]:
+        """What the largest eigenvalue exceeds for 1 in 100 random starts, and the risk that it exceeds the tolerance.
+
+        None after a restart of the basis.
+        """
         if found.log_couplings is None:
-            return None
-        share = 1 / (1 + self._lean(dimension))
-        return upper_bound(found.values, found.log_couplings, dimension, share, risk=0.01)
+            return {"upper_bound_99": None, "risk": None}
+        seen = (found.values, found.log_couplings, dimension, self._share(dimension))
+        top = found.largest[0].value
+        tolerated = top + self.tolerance * abs(top)
+        risk = risk_beyond(tolerated, *seen) if tolerated > top else None
+        return {"upper_bound_99": upper_bound(*seen, risk=0.01), "risk": risk}
 
     def _details(self, found: Extremes, spreads: list[float] | None, dimension: int) -> dict[str, Any]:
         details: dict[str, Any] = {
@@ -122,7 +135,7 @@ class TopEigenvalues:
             "residuals": [pair.residual for pair in found.largest],
             "errors": [pair.error for pair in found.largest],
             "bounds": [pair.bound for pair in found.largest],
-            "upper_bound_99": self._upper_bound(found, dimension),
+            **self._chances(found, dimension),
             "smallest_eigenvalue": found.smallest.value,
             "smallest_residual": found.smallest.residual,
             "spectral_radius": found.spectral_radius,

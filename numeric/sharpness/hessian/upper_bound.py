@@ -36,3 +36,15 @@ def upper_bound(values: Tensor, log_couplings: float, dimension: int, share: flo
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     return top + math.exp(high)
+
+
+def risk_beyond(bound: float, values: Tensor, log_couplings: float, dimension: int, share: float) -> float:
+    """The probability over the random start, at most, that the largest eigenvalue exceeds `bound`, above all values.
+
+    The arguments and the reasoning are those of `upper_bound`.
+    """
+    if dimension == len(values) or log_couplings == -math.inf:
+        return 0.0
+    log_share = log_couplings - math.fsum(math.log(bound - value) for value in values.tolist())
+    log_risk = log_share + 0.5 * math.log(2 * (dimension - 1) / math.pi) - math.log(share)
+    return math.exp(min(0.0, log_risk))
