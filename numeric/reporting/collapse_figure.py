@@ -52,7 +52,9 @@ def draw_collapse(data: Mapping[str, Any]) -> Figure:
             axis.set_major_formatter("{x:.2g}")
             axis.set_minor_formatter(NullFormatter())
     for face, label in ((GREY, "forecast holds"), ("white", "off or undecided")):
-        panels[1].plot([], [], color=GREY, marker="o", markersize=4.5, markerfacecolor=face, linestyle="none", label=label)
+        panels[1].plot(
+            [], [], color=GREY, marker="o", markersize=4.5, markerfacecolor=face, linestyle="none", label=label
+        )
     handles, labels = panels[1].get_legend_handles_labels()
     panels[1].legend(handles[-3:], labels[-3:], loc="upper left")
     panels[0].set_ylabel("measured gap / edge (dimensionless)")

@@ -57,7 +57,9 @@ def _panel(axes: Axes, label: str, series: Mapping[str, Any], fit: Mapping[str, 
     x, edge = arrays["inverse_batch"], arrays["edge"]
     for name, (words, colour, dash, marker) in FORECASTS.items():
         shown = np.where(arrays[name] > 0, arrays[name] / edge, np.nan)
-        axes.plot(x, shown, color=colour, linestyle=dash, marker=marker, markerfacecolor="none", linewidth=1, label=words)
+        axes.plot(
+            x, shown, color=colour, linestyle=dash, marker=marker, markerfacecolor="none", linewidth=1, label=words
+        )
     above = arrays["gap"] > 0
     gap, width = arrays["gap"][above] / edge[above], LEVEL * arrays["error"][above] / edge[above]
     bars = np.stack([np.minimum(width, 0.9 * gap), width])
