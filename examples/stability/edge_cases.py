@@ -80,7 +80,7 @@ _ALL = (
     Case("patches", "ReLU", "squared", 0.02, steps=8000, every=41),
     Case("patches", "CNN", "squared", 0.06, every=41),
     Case("patches", "ResNet", "squared", 0.08, steps=5000, every=61),
-    Case("patches", "ResNet, normalized", "squared", 0.04, every=31, batches=(32, 128, SAMPLES)),
+    Case("patches", "ResNet, normalized", "squared", 0.04, every=31, batches=(32, 64, 128, SAMPLES)),
     Case("patches", "tanh", "cross-entropy", 0.02, steps=6000, every=41),
     Case("patches", "ReLU", "cross-entropy", 0.015, steps=8000, every=41),
     Case("patches", "CNN", "cross-entropy", 0.06, every=41),
