@@ -15,7 +15,16 @@ from pathlib import Path
 import symtheory as st
 from symtheory.catalog.curved_valley import curved_valley
 
-FUNCTIONS = ("sharpness_gap", "corrected", "identity", "of_drift_noise", "distance", "oscillation", "step")
+FUNCTIONS = (
+    "sharpness_gap",
+    "corrected",
+    "identity",
+    "of_drift_noise",
+    "drift_noise_kept",
+    "distance",
+    "oscillation",
+    "step",
+)
 
 
 def main(folder: Path) -> None:

@@ -8,6 +8,7 @@ import sympy as sp
 
 from symtheory.codegen.statements import Statements, function_source
 from symtheory.errors import DerivationError
+from symtheory.predictions.drift_memory import DRIFT_CURVATURE, drift_noise_kept
 from symtheory.predictions.edge_gap import (
     DRIFT_NOISE,
     GAP,
@@ -72,6 +73,7 @@ def derive(subject: Subject) -> Prediction:
             equation(GAP, exact_gap()),
             equation(GAP, corrected_gap()),
             equation(sp.Symbol("gap_s"), drift_noise_gap()),
+            equation(sp.Symbol("kappa"), drift_noise_kept()),
             equation(sp.Symbol("gap_mu"), gap_with_momentum()),
             equation(sp.Symbol("S_mu"), critical_sharpness()),
             equation(sp.Function("log p")(X, Y), law.log_density),
@@ -83,7 +85,7 @@ def derive(subject: Subject) -> Prediction:
             Assumption("training sharpens: α = −∇L·∇S > 0, and α, β, σ_u change little while x and y relax", True),
             Assumption("one critical direction: the next eigenvalue lies below 2/η by much more than the gap", True),
             Assumption("along ∇S⊥ the loss is nearly straight: its curvature there is small against α/|y|", True),
-            Assumption("the noise of the batch gradient along ∇S⊥ is small, or gap_s is added to the gap", True),
+            Assumption("the noise of the batch gradient along ∇S⊥ is small, or kappa*gap_s is added to the gap", True),
             Assumption("the corrections are small against one, else the formulas are out of their range", True),
         ),
         order="x' and y' to leading order around the edge; in them E x² and the gap in V and M are exact, the second "
@@ -98,6 +100,7 @@ def derive(subject: Subject) -> Prediction:
             "sigma_u: standard deviation of the batch gradient along u; xi: standard normal",
             "gap = −E y; V = Var(x²), M = E(x² y²), to be measured: the identity is the referee of the two forecasts",
             "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",
+            "kappa: the part of gap_s that is left where the loss has curvature c along ∇S⊥, to first order in eta",
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
             "gap_mu, S_mu: with heavy-ball momentum mu, at the edge S_mu; weight decay lambda adds lambda to S and "
             "lambda θ to ∇L in alpha",
@@ -126,6 +129,11 @@ def _formulas() -> dict[str, Formula | SourceFunction]:
             "What noise of ∇S⊥·g of this variance adds to the gap.",
             {"alpha": SHARPENING, "drift_noise": DRIFT_VARIANCE},
             eta,
+        ),
+        f"{MECHANISM}_drift_noise_kept": Formula(
+            drift_noise_kept(),
+            "The part of it that is left where the loss is curved along ∇S⊥.",
+            {"alpha": SHARPENING, "gap": GAP, "curvature": DRIFT_CURVATURE},
         ),
         f"{MECHANISM}_distance": Formula(
             SHARPNESS - critical_sharpness(),
