@@ -10,6 +10,7 @@ from torch import Tensor
 import symtheory as st
 from symtheory.errors import DerivationError
 from symtheory.predictions import sharpness_gap
+from symtheory.predictions.drift_memory import DRIFT_CURVATURE, drift_noise_kept
 from symtheory.predictions.edge_gap import GAP, MEMORY, corrected_gap, exact_gap, leading_gap, matrix_gap_relation
 from symtheory.predictions.normal_form import (
     NOISE,
@@ -217,6 +218,38 @@ def test_noise_of_the_drift_widens_the_gap_exactly(sigma: float, drift: float, m
     left = -found["y"] - identity(found, numbers, eta, mu)
     assert abs(float(left.mean() - added)) < 4 * error_of(left)
     assert abs(float(left.mean())) > 8 * error_of(left)
+
+
+@pytest.mark.parametrize("curvature", [2.0, 12.0])
+def test_noise_of_the_drift_is_forgotten_where_the_loss_is_curved(curvature: float) -> None:
+    """An offset of y that noise stirs and that decays at rate c, beside the same runs without it: n = 1000, |z| < 4,
+    with a twentieth of all that free noise would add for the next order."""
+    generator, made = torch.Generator().manual_seed(SEED), functions()
+    alpha, beta, noise, drift, eta = (torch.tensor(v, dtype=torch.float64) for v in (1.0, 4.0, 16.0, 16.0, 0.02))
+    x = torch.randn(1000, generator=generator, dtype=torch.float64).repeat(2, 1)
+    rest, offset = torch.full_like(x, -0.4), torch.zeros_like(x)
+    on, gaps, none = torch.tensor([[0.0], [1.0]], dtype=torch.float64), torch.zeros_like(x), torch.zeros_like(x)
+    for k in range(5000):
+        xi, zeta = torch.randn(2, 1000, generator=generator, dtype=torch.float64)
+        state = {"x": x, "y": rest + offset, "x_sum": none, "y_change": none, "xi": xi.expand(2, -1)}
+        after = made.sharpness_gap_step(**state, alpha=alpha, beta=beta, noise=noise, eta=float(eta), momentum=0.0)  # type: ignore[attr-defined]
+        rest, x = after["y"] - offset, after["x"]
+        offset = (1 - eta * curvature) * offset + on * eta * drift.sqrt() * zeta
+        if k >= 1000:
+            gaps -= (rest + offset) / 4000
+    kept = made.sharpness_gap_drift_noise_kept(alpha, gaps[0].mean(), torch.tensor(curvature).double())  # type: ignore[attr-defined]
+    added = made.sharpness_gap_of_drift_noise(alpha, drift, 0.02, 0.0)  # type: ignore[attr-defined]
+    more = gaps[1] - gaps[0]
+    assert abs(more.mean() - kept * added) < 4 * more.std() / 1000**0.5 + 0.05 * added
+    assert kept < 0.5
+    assert more.mean() < 0.5 * added  # all of the noise would be refuted
+
+
+def test_nothing_is_forgotten_without_curvature() -> None:
+    kept = drift_noise_kept()
+    assert kept.subs(DRIFT_CURVATURE, 0) == 1
+    assert sp.limit(kept, DRIFT_CURVATURE, sp.oo) == 0
+    assert kept.diff(DRIFT_CURVATURE).subs(DRIFT_CURVATURE, 0) == -GAP / SHARPENING
 
 
 def test_identity_needs_every_term() -> None:

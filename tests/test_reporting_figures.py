@@ -237,7 +237,8 @@ def labels_beyond_the_limits(axes: Axes) -> list[Text]:
     return labels
 
 
-CASES = [(kind, sample(kind)) for kind in FIGURES] + [("graph", SQUARE | {"title": ATTENTION["title"]})]
+ALONE = {"series": {"patches, ResNet, cross-entropy": gaps(1.0)}, "title": "One network"}
+CASES = [(kind, sample(kind)) for kind in FIGURES] + [("graph", SQUARE | {"title": ATTENTION["title"]}), ("gap", ALONE)]
 
 
 @pytest.mark.parametrize(("kind", "data"), CASES)

@@ -87,6 +87,23 @@ def test_a_wrong_formula_is_off_and_the_identity_says_so(at_edge: EdgeRun) -> No
     assert found.normal_form is True
 
 
+def test_noise_along_the_gradient_of_sharpness_counts_as_the_curvature_there_leaves_it(at_edge: EdgeRun) -> None:
+    """η σ_s²/2α = 10·0.02/3 without curvature, 2α/(2α + c² + 2c gap) of it with c = 3."""
+    noisy = {**at_edge.records, "drift_noise": torch.full_like(at_edge.records["alpha"], 10.0)}
+    found = []
+    for curvature in (0.0, 3.0):
+        records = {**noisy, "curvature_along": torch.full_like(noisy["alpha"], curvature)}
+        found.append(forecast(replace(at_edge, records=records), sharpness_gap, window=0.9))
+    base = forecast(at_edge, sharpness_gap, window=0.9)
+    left = 2 * ALPHA / (2 * ALPHA + 9 + 6 * base.forecasts["leading"].value)
+    for name in ("corrected", "identity"):
+        free, kept = (one.forecasts[name].value - base.forecasts[name].value for one in found)
+        assert free == pytest.approx(ETA * 10 / 2 / ALPHA, rel=1e-3)
+        assert kept == pytest.approx(left * free, rel=1e-2)
+    conditions = [one.conditions["drift_noise"] for one in found]
+    assert conditions[1] == pytest.approx(left * conditions[0], rel=1e-2)
+
+
 def test_without_noise_the_sharpness_is_at_the_edge() -> None:
     model = Valley(0.3, (EDGE - CURVATURE) / SLOPE)
     run = run_edge(model, itself, noise(1.0), Descent(ETA), Plan(3000, 21, batches=0), progress=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from numeric.sharpness import Objective
@@ -93,7 +95,9 @@ def test_every_case_measures_often_enough_and_with_either_sign_of_the_oscillatio
     assert {case.network for case in cases.CASES.values()} == set(cases.NETWORKS)
     for name, case in cases.CASES.items():
         assert name == case.name
-        measured = [step for step in range(case.steps // 2, case.steps) if Plan(case.steps, case.every).is_measured(step)]
+        measured = [
+            step for step in range(case.steps // 2, case.steps) if Plan(case.steps, case.every).is_measured(step)
+        ]
         assert len(measured) >= 2 * FEWEST
         assert case.every % 2 == 1
         assert all(Descent(case.lr, batch).samples_of(cases.SAMPLES) == batch for batch in case.batches)
@@ -141,3 +145,11 @@ def test_powers_are_fitted_to_the_runs_at_the_edge_alone(example: Any) -> None:
     wrong = [record(b, 40 * b**-1.27, 30 * b**-0.6) for b in (8, 16, 32, 64)]
     assert summary.against_forecast(summary.series(wrong), "leading")["slope"] == pytest.approx(1.27 / 0.6)
     assert summary.fits(summary.series(records[:2])) == {}
+
+
+def test_numbers_are_shown_only_of_runs_at_the_edge(example: Any) -> None:
+    console = Console(file=(out := StringIO()), width=160)
+    records = [record(16, 4.44, 3.62), record(512, 7.77, 0.1, "not at the edge: it does not sharpen")]
+    example("gap_summary").show(console, records)
+    assert "at the edge, forecast holds" in out.getvalue() and "4.44 ± 0.1" in out.getvalue()
+    assert "7.77" not in out.getvalue()

@@ -16,7 +16,7 @@ import symtheory as st
 from symtheory.catalog.curved_valley import curved_valley
 
 FUNCTIONS = (
-    "sharpness_gap", "corrected", "identity", "of_drift_noise", "distance", "oscillation", "step",
+    "sharpness_gap", "corrected", "identity", "of_drift_noise", "drift_noise_kept", "distance", "oscillation", "step",
     "amplitudes", "matrix", "directions_step", "directions_identity",
 )  # fmt: skip
 

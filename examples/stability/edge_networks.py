@@ -73,7 +73,7 @@ def _bent(channels: int, normalized: bool) -> list[nn.Module]:
 
 
 def residual(channels: int, side: int, normalized: bool = False) -> nn.Module:
-    """Five convolutions: one onto 8 × 8 pixels, a block of 8 and one of 16 channels; mean over pixels, linear readout."""
+    """A convolution onto 8 × 8 pixels, a block of 8 and one of 16 channels; mean over pixels, linear readout."""
     return nn.Sequential(
         nn.Conv2d(channels, CHANNELS, 3, stride=side // 8, padding=1),
         Block(CHANNELS, CHANNELS, normalized),

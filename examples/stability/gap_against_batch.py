@@ -30,6 +30,7 @@ from numeric.stability.picture import edge_picture
 
 # Enough measurements in the judged half for an answer, which cannot be more than "the run is too short".
 QUICK_STEPS, QUICK_EVERY, QUICK_BATCH = 90, 4, 32
+BATCHES_MEASURED = 2  # for batch sharpness, at every measurement
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def main() -> None:
     folder = options.folder / "quick" if options.quick else options.folder
     records = []
     for record in answers(_runs(options, folder), options.workers):
-        console.print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", markup=False, soft_wrap=True)
+        console.print(
+            f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", markup=False, soft_wrap=True
+        )
         records.append(record)
     (folder / "answers.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print()
@@ -114,7 +117,7 @@ def _runs(options: argparse.Namespace, folder: Path) -> list[Run]:
         plan = Plan(QUICK_STEPS, QUICK_EVERY, batches=1)
         return [Run(case.name, QUICK_BATCH, plan, options.seed, folder) for case in chosen]
     return [
-        Run(case.name, batch, Plan(case.steps, case.every), options.seed, folder)
+        Run(case.name, batch, Plan(case.steps, case.every, batches=BATCHES_MEASURED), options.seed, folder)
         for case in chosen
         for batch in case.batches
     ]

@@ -13,6 +13,7 @@ from numeric.errors import CheckError
 from numeric.stability.power_law import power_law
 
 Record = Mapping[str, Any]
+HEADS = ("b", "answer", "gap", "leading order", "corrected", "measured/corrected", "over the identity")
 PUBLISHED = "published on CIFAR-10: exponent 1.27, R² = 0.98"
 
 
@@ -20,7 +21,7 @@ def series(records: list[Record]) -> dict[str, dict[str, list[float]]]:
     """Case → columns of the figures "gap" and "collapse": its runs with noise that are at the edge."""
     found: dict[str, dict[str, list[float]]] = {}
     for record in records:
-        if not record["sentence"].startswith("at the edge") or "corrected" not in record["forecasts"]:
+        if not at_edge(record) or "corrected" not in record["forecasts"]:
             continue
         row = {
             "inverse_batch": 1 / record["batch_size"],
@@ -67,30 +68,35 @@ def show(console: Console, records: list[Record]) -> None:
     """A table of each case, and the exponents."""
     found = series(records)
     powers = fits(found)
+    console.print("± are standard errors of one run; numbers where the run is at the edge.\n", markup=False)
     for case in dict.fromkeys(record["case"] for record in records):
         rows = [record for record in records if record["case"] == case]
-        edge = f"edge {2 / rows[0]['lr']:.4g}"
-        table = Table(
-            "b", "answer", "gap", "leading", "corrected", "over it", "identity", box=None, title_justify="left"
-        )
-        table.title = f"{case}, η = {rows[0]['lr']:g}, {edge}"
+        title = f"{case}, η = {rows[0]['lr']:g}, edge {2 / rows[0]['lr']:.4g}"
+        table = Table(*HEADS, title=title, title_justify="left", box=None, pad_edge=False)
         for record in rows:
-            table.add_row(str(record["batch_size"]), record["answer"], *_numbers(record))
+            table.add_row(str(record["batch_size"]), *_cells(record))
         console.print(table)
         if case in powers:
-            console.print(f"gap ∝ (1/b)^{_power(powers[case])}; {PUBLISHED}\n", markup=False)
+            console.print(f"gap ∝ (1/b)^{_power(powers[case])}; {PUBLISHED}", markup=False)
+        console.print()
     for name in ("leading", "corrected"):
         fit = against_forecast(found, name)
         if fit is not None:
             console.print(f"all cases: gap/edge ∝ (forecast/edge)^{_power(fit)}, forecast {name}", markup=False)
 
 
-def _numbers(record: Record) -> list[str]:
-    if "gap" not in record:
-        return ["–"] * 5
+def at_edge(record: Record) -> bool:
+    """Whether the run was found at the edge, whatever was said of the forecast."""
+    return bool(record["sentence"].startswith("at the edge"))
+
+
+def _cells(record: Record) -> list[str]:
+    if not at_edge(record):
+        return [record["answer"], *["–"] * (len(HEADS) - 2)]
     forecasts, ratios = record["forecasts"], record["measured_over_forecast"]
     estimates = [record["gap"], forecasts["leading"], forecasts.get("corrected")]
-    return [_shown(one) for one in (*estimates, ratios.get("corrected"), ratios.get("identity"))]
+    numbers = [_shown(one) for one in (*estimates, ratios.get("corrected"), ratios.get("identity"))]
+    return [f"at the edge, {record['answer']}", *numbers]
 
 
 def _shown(estimate: Mapping[str, float] | None) -> str:

@@ -1,9 +1,9 @@
 """Colour patches of the two photographs that ship with scikit-learn: natural images without a download.
 
-No package here ships CIFAR, and a generated set would only have the statistics that one thought of. Photographs have
-them all: power that falls with frequency, correlated channels, most of the variance in the mean colour, edges. The class
-of a patch is the strip of its photograph that it comes from. Neighbouring strips look alike, so that classes overlap and
-a network fits the last patches by their details, as it does on CIFAR.
+No package here ships CIFAR, and a generated set has the statistics only that one thought of. Photographs have them all:
+power that falls with frequency, correlated channels, most of the variance in the mean colour, edges. The class of a
+patch is the strip of its photograph that it comes from. Neighbouring strips look alike: the classes overlap, and what
+is learnt last are the details of single patches.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from numeric.reporting.style import COLOURS, GREY, MARKERS, legend_below, new_figure, wrapped
 
+LEGEND_COLUMNS = 3
 LEVEL = 1.96  # standard errors in half a 95 % interval
+MARGIN = np.array([0.7, 1.4])  # of both axes below and above the points
 XLABELS = {
     "leading": r"$\eta^2\sigma_u^2\beta/8\alpha$ = leading order / edge" "\n(dimensionless)",
     "corrected": "corrected forecast / edge\n(dimensionless)",
@@ -26,7 +28,7 @@ def draw_collapse(data: Mapping[str, Any]) -> Figure:
     corrected one, all logarithmic, with 95 % intervals both ways and the line of equality. Filled where the forecast
     holds ("holds" is not zero), hollow elsewhere. Gaps and forecasts that are not positive are left out.
     """
-    figure = new_figure(7.0, 4.6)
+    figure = new_figure(7.0, 4.0 + 0.2 * -(-len(data["series"]) // LEGEND_COLUMNS))
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     extremes = []
     for k, (label, series) in enumerate(data["series"].items()):
@@ -46,18 +48,20 @@ def draw_collapse(data: Mapping[str, Any]) -> Figure:
     for axes, label in zip(panels, XLABELS.values(), strict=True):
         equal = "gap = forecast" if axes is panels[1] else None
         axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1, label=equal, zorder=0)
-        axes.set(xscale="log", yscale="log", xlabel=label)
+        axes.set(xscale="log", yscale="log", xlabel=label, xlim=ends * MARGIN, ylim=ends * MARGIN)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
             axis.set_major_formatter("{x:.2g}")
             axis.set_minor_formatter(NullFormatter())
     for face, label in ((GREY, "forecast holds"), ("white", "off or undecided")):
-        panels[1].plot([], [], color=GREY, marker="o", markersize=4.5, markerfacecolor=face, linestyle="none", label=label)
+        panels[1].plot(
+            [], [], color=GREY, marker="o", markersize=4.5, markerfacecolor=face, linestyle="none", label=label
+        )
     handles, labels = panels[1].get_legend_handles_labels()
     panels[1].legend(handles[-3:], labels[-3:], loc="upper left")
     panels[0].set_ylabel("measured gap / edge (dimensionless)")
     figure.suptitle(wrapped(data.get("title", "Sharpness gap and forecast"), figure), fontsize=10)
-    legend_below(panels[0], columns=3)
+    legend_below(panels[0], columns=LEGEND_COLUMNS)
     return figure
 
 

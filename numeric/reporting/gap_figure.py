@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from numeric.reporting.style import COLOURS, INK, legend_below, new_figure, wrapped
 
 COLUMNS = 3
+LEAST_WIDTH = 4.4  # inches, of the legend
 LEVEL = 1.96  # standard errors in half a 95 % interval
 # Name in the data → (label, colour, dash, marker); hollow markers, so that a run that agrees is seen through them.
 FORECASTS = {
@@ -32,7 +33,7 @@ def draw_gap(data: Mapping[str, Any]) -> Figure:
     count = max(len(data["series"]), 1)
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
-    figure = new_figure(2.1 * columns + 1.1, 2.0 * rows + 1.3)
+    figure = new_figure(max(2.1 * columns + 1.1, LEAST_WIDTH), 2.0 * rows + 1.3)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes in panels[count:]:
         axes.remove()
@@ -57,7 +58,9 @@ def _panel(axes: Axes, label: str, series: Mapping[str, Any], fit: Mapping[str, 
     x, edge = arrays["inverse_batch"], arrays["edge"]
     for name, (words, colour, dash, marker) in FORECASTS.items():
         shown = np.where(arrays[name] > 0, arrays[name] / edge, np.nan)
-        axes.plot(x, shown, color=colour, linestyle=dash, marker=marker, markerfacecolor="none", linewidth=1, label=words)
+        axes.plot(
+            x, shown, color=colour, linestyle=dash, marker=marker, markerfacecolor="none", linewidth=1, label=words
+        )
     above = arrays["gap"] > 0
     gap, width = arrays["gap"][above] / edge[above], LEVEL * arrays["error"][above] / edge[above]
     bars = np.stack([np.minimum(width, 0.9 * gap), width])
@@ -73,9 +76,10 @@ def _panel(axes: Axes, label: str, series: Mapping[str, Any], fit: Mapping[str, 
         title += f"\n{(~above).sum()} not above zero"
     axes.set_title(title, fontsize=8)
     axes.set(xscale="log", yscale="log")
-    axes.xaxis.set_major_locator(FixedLocator([1 / 64, 1 / 16]))
+    axes.xaxis.set_major_locator(FixedLocator([1 / 128, 1 / 32, 1 / 8]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"1/{1 / value:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(axis="x", labelsize=7)
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axes.yaxis.set_major_formatter("{x:.2g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -18,8 +18,8 @@ from numeric.stability.series import of_means, slope_of
 
 # Measurements that a window must hold.
 FEWEST = 10
-_COLUMNS = ("alpha", "beta", "noise", "drift_noise", "y", "x2", "x4", "x2y2", "memory")
-_ALPHA, _BETA, _NOISE, _DRIFT_NOISE, _Y, _X2, _X4, _X2Y2, _MEMORY = range(len(_COLUMNS))
+_COLUMNS = ("alpha", "beta", "noise", "drift_noise", "curvature_along", "y", "x2", "x4", "x2y2", "memory")
+_ALPHA, _BETA, _NOISE, _DRIFT_NOISE, _CURVATURE, _Y, _X2, _X4, _X2Y2, _MEMORY = range(len(_COLUMNS))
 _AVERAGES = ("ratio_of_means", "mean_of_ratios", "full_hessian")
 
 
@@ -29,8 +29,8 @@ class Forecast:
     of the parameters.
 
     edge: 2(1 + μ)/η. gap: edge − E S, S on the floor of the valley. forecasts: "leading" order, as
-    published, "corrected" by the next order and for noise along ∇S⊥, where there is noise, and the exact "identity"
-    with the moments of the run.
+    published, "corrected" by the next order and for noise along ∇S⊥, of which the curvature there leaves a part, where
+    there is noise, and the exact "identity" with the moments of the run.
     alpha, beta, noise: α, β, σ_u². balance: E[βx²/2]/E α. rise: slope of S over that which α alone would give. batch:
     name → batch sharpness over the edge. ratios: leading, corrected and identity → measured gap over it.
     conditions: what the leading order takes to be small, see `answer`. directions: of several critical directions,
@@ -92,6 +92,9 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
     forecasts = {name: of_means(statement, series) for name, statement in statements.items()}
     ratios = {name: of_means(partial(_measured_over, statement), series) for name, statement in statements.items()}
     alpha = of_means(lambda means: means[_ALPHA], series)
+    curvature = records["curvature_along"].mean().clamp(min=0)
+    leading = forecasts["leading"].value
+    kept = float(functions.sharpness_gap_drift_noise_kept(curvature.new_tensor(alpha.value), leading, curvature))
     free = eta / (1 - momentum) * alpha.value
     gap = of_means(lambda means: -means[_Y], series)
     return Forecast(
@@ -107,7 +110,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         forecasts=forecasts,
         ratios=ratios,
         batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
-        conditions=_conditions(records, y, run.edge, forecasts),
+        conditions=_conditions(records, y, run.edge, forecasts, kept),
         directions=directions_forecast(run, functions, inside),
     )
 
@@ -131,7 +134,9 @@ def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dic
         return functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum)
 
     def of_drift_noise(means: Tensor) -> Tensor:
-        return functions.sharpness_gap_of_drift_noise(means[_ALPHA], means[_DRIFT_NOISE], eta, momentum)
+        above, bend = leading(means), means[_CURVATURE].clamp(min=0)
+        kept = functions.sharpness_gap_drift_noise_kept(means[_ALPHA], above, bend)
+        return kept * functions.sharpness_gap_of_drift_noise(means[_ALPHA], means[_DRIFT_NOISE], eta, momentum)
 
     def corrected(means: Tensor) -> Tensor:
         return functions.sharpness_gap_corrected(*means[: _NOISE + 1], eta, momentum) + of_drift_noise(means)
@@ -145,14 +150,17 @@ def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dic
     return {"leading": leading} | ({"corrected": corrected} if noisy else {}) | {"identity": identity}
 
 
-def _conditions(records: dict[str, Tensor], y: Tensor, edge: float, forecasts: dict[str, Estimate]) -> dict[str, float]:
-    """What the leading order takes to be small against one, dimensionless."""
+def _conditions(
+    records: dict[str, Tensor], y: Tensor, edge: float, forecasts: dict[str, Estimate], kept: float
+) -> dict[str, float]:
+    """What the leading order takes to be small against one, dimensionless. kept: the part of the noise along ∇S⊥ that
+    the curvature there leaves."""
     mean = {name: float(values.mean()) for name, values in records.items()}
     size = float(y.square().mean().sqrt())
     found = {}
     if "corrected" in forecasts:
         found["corrections"] = forecasts["corrected"].value / forecasts["leading"].value - 1
-        found["drift_noise"] = 2 * mean["drift_noise"] / (mean["beta"] * mean["noise"])
+        found["drift_noise"] = kept * 2 * mean["drift_noise"] / (mean["beta"] * mean["noise"])
     found["second_direction"] = size / max(edge - mean["second"], size * 1e-3)
     # Where α varies with y, E(yα) takes the place of α E y in the stationary mean of the change of y².
     together = float((records["alpha"] * (y - y.mean())).mean()) / mean["alpha"]

@@ -9,6 +9,7 @@ import sympy as sp
 
 from symtheory.errors import DerivationError
 from symtheory.predictions import sharpness_gap_directions
+from symtheory.predictions.drift_memory import DRIFT_CURVATURE, drift_noise_kept
 from symtheory.predictions.edge_gap import (
     DRIFT_NOISE,
     GAP,
@@ -82,6 +83,7 @@ def derive(subject: Subject) -> Prediction:
             equation(GAP, exact_gap()),
             equation(GAP, corrected_gap()),
             equation(sp.Symbol("gap_s"), drift_noise_gap()),
+            equation(sp.Symbol("kappa"), drift_noise_kept()),
             equation(sp.Symbol("S_c"), critical_sharpness()),
             equation(sp.Function("log p")(X, Y), law.log_density),
             *sharpness_gap_directions.statements(),
@@ -92,7 +94,7 @@ def derive(subject: Subject) -> Prediction:
             Assumption("training sharpens: α = −∇L·∇S > 0, and α, β, σ_u change little while x and y relax", True),
             Assumption("one critical direction: the next eigenvalue lies below S_c by much more than the gap", True),
             Assumption("along ∇S⊥ the loss is nearly straight: its curvature there is small against α/|y|", True),
-            Assumption("the noise of the batch gradient along ∇S⊥ is small, or gap_s is added to the gap", True),
+            Assumption("the noise of the batch gradient along ∇S⊥ is small, or kappa*gap_s is added to the gap", True),
             Assumption("the corrections are small against one, else the formulas are out of their range", True),
         ),
         order="the step to leading order around the edge; in it E x² and the gap in V, M and W are exact, the second "
@@ -109,6 +111,7 @@ def derive(subject: Subject) -> Prediction:
             "gap = −E y; V = Var(x²), M = E(x² y²), W = E(x y p − x² q), to be measured: the identity is the referee "
             "of the forecasts; that to leading order is the first term, with sigma_u**2",
             "gap_s: what noise of ∇S⊥·g, of standard deviation sigma_s and independent of xi, adds to the gap, exactly",
+            "kappa: the part of gap_s that is left where the loss has curvature c along ∇S⊥, to first order in eta",
             "the limiting law is normal: friction −y regulated by the energy x², a Nosé–Hoover thermostat",
             *sharpness_gap_directions.NOTES,
         ),
@@ -136,6 +139,11 @@ def _formulas() -> dict[str, Formula | SourceFunction]:
             "What noise of ∇S⊥·g of this variance adds to the gap.",
             {"alpha": SHARPENING, "drift_noise": DRIFT_VARIANCE},
             numbers,
+        ),
+        f"{MECHANISM}_drift_noise_kept": Formula(
+            drift_noise_kept(),
+            "The part of it that is left where the loss is curved along ∇S⊥.",
+            {"alpha": SHARPENING, "gap": GAP, "curvature": DRIFT_CURVATURE},
         ),
         f"{MECHANISM}_distance": Formula(
             SHARPNESS - critical_sharpness(),

@@ -173,6 +173,27 @@ def sharpness_gap_of_drift_noise(
     return drift_noise * eta / (2 * alpha * (1 - momentum))
 
 
+def sharpness_gap_drift_noise_kept(alpha: Tensor, gap: Tensor, curvature: Tensor) -> Tensor:
+    """The part of it that is left where the loss is curved along ∇S⊥.
+
+    Formula, per coordinate::
+
+        sharpness_gap_drift_noise_kept = 2*alpha/(2*alpha + curvature**2 + 2*curvature*gap)
+
+    Args:
+        alpha: tensor ``(*batch)``.
+        gap: tensor ``(*batch)``.
+        curvature: tensor ``(*batch)``.
+    Returns:
+        tensor.
+
+    Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
+    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
+    here
+    """
+    return 2 * alpha / (2 * alpha + curvature**2 + 2 * curvature * gap)
+
+
 def sharpness_gap_distance(
     sharpness: Tensor,
     eta: float | Tensor,
