@@ -13,12 +13,20 @@ from symtheory.cli.app import main
 
 ROOT = Path(__file__).resolve().parents[1]
 USER = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
+@dataclass
+class Size:
+    width: int = 4
+
 def model():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    return nn.Sequential(nn.Linear(3, Size().width), nn.Tanh(), nn.Linear(4, 1))
 
 def data():
     x = torch.randn(20, 3)

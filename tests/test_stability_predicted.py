@@ -37,6 +37,18 @@ def test_on_the_normal_form_both_models_are_exact(descent: Descent) -> None:
     assert float((found.sharpness - EDGE)[2:].abs().max()) < 1e-6
 
 
+@pytest.mark.parametrize("mu", [0.0, 0.5])
+def test_away_from_the_edge_the_trajectory_is_gradient_flow(mu: float) -> None:
+    """S† rises by αη/(1 − μ) a step up to the edge, which it reaches at step 20, and no further."""
+    descent = Descent((1 + mu) * ETA, momentum=mu)
+    rate = 1.5 * descent.lr / (1 - mu)
+    start = Valley(0.0, (EDGE - 20 * rate - CURVATURE) / SLOPE)
+    found = predicted_dynamics(start, itself, noise(0.0), descent, 30, progress=False)
+    rise = found.sharpness.diff()
+    assert torch.allclose(rise[:18], torch.full((18,), rate, dtype=torch.float64), rtol=1e-6)
+    assert float(found.sharpness[21:].sub(EDGE).abs().max()) < 1e-9
+
+
 def test_it_goes_on_from_a_run_with_the_batches_of_the_run() -> None:
     """x of a run measured at every step, and as seen from θ† after it was taken up at step 20."""
     descent = Descent(1.5 * ETA, 4, momentum=0.5)

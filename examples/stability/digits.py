@@ -70,3 +70,8 @@ CASES = {
     "ReLU, cross-entropy": Case(lambda: perceptron(nn.ReLU), cross_entropy, 0.3),
     "CNN, cross-entropy": Case(convolutional, cross_entropy, 0.6),
 }
+
+
+def tanh_perceptron() -> nn.Module:
+    """The network of "tanh, squared" with one start, for the command line."""
+    return CASES["tanh, squared"].model(0)
