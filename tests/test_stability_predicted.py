@@ -84,7 +84,7 @@ def test_a_network_near_its_edge() -> None:
 
 def test_a_prediction_that_leaves_is_counted_as_off() -> None:
     zeros, distance = torch.zeros(5, dtype=torch.float64), torch.full((5,), 1.0, dtype=torch.float64)
-    error = torch.tensor([0.0, 0.4, 0.6, torch.inf, torch.nan], dtype=torch.float64)
+    error = torch.tensor([0.0, 0.4, torch.nan, torch.inf, 0.6], dtype=torch.float64)
     track = Track(zeros, zeros, zeros)
     models = {"reduced": replace(track, error=error), "cubic": track}
     found = Predicted(0, 20.0, track, models, zeros, zeros, distance)

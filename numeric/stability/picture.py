@@ -13,6 +13,9 @@ from numeric.stability.predicted import Predicted
 NAMES = {"leading": "forecast, leading order", "corrected": "forecast, corrected", "identity": "exact identity"}
 
 
+PREDICTIONS = {"reduced": "predicted, along u alone", "cubic": "predicted, cubic loss of the batch"}
+
+
 def edge_picture(run: EdgeRun, found: Answer | None = None, title: str = "") -> dict[str, Any]:
     """The data of a figure of kind "edge" (numeric.reporting.figures): without an answer, without forecasts."""
     records = run.records
@@ -35,7 +38,8 @@ def edge_picture(run: EdgeRun, found: Answer | None = None, title: str = "") -> 
 
 def dynamics_picture(found: Predicted, title: str = "") -> dict[str, Any]:
     """The data of a figure of kind "dynamics"."""
-    tracks = {"run": found.run} | found.models
+    models = {PREDICTIONS[name]: track for name, track in found.models.items()}
+    tracks = {"run": found.run} | models
     return {
         "steps": torch.arange(found.first, found.first + len(found.distance)),
         "edge": found.edge,
@@ -43,6 +47,6 @@ def dynamics_picture(found: Predicted, title: str = "") -> dict[str, Any]:
         "y": {name: track.y for name, track in tracks.items()},
         "curvatures": {"S": found.sharpness, "next eigenvalue, at least": found.second},
         "distance": found.distance,
-        "error": {name: track.error for name, track in found.models.items()},
+        "error": {name: track.error for name, track in models.items()},
         "title": title or "Run and predicted dynamics around the constrained trajectory",
     }

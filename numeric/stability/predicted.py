@@ -101,7 +101,7 @@ def predicted_dynamics(
     start: EdgeRun | None = None,
     progress: bool | None = None,
 ) -> Predicted:
-    """Train for so many steps, with θ† and the predictions beside it; about 40 units a step without momentum.
+    """Train for so many steps, with θ† and the predictions beside it; about 25 units a step without momentum.
 
     The start, the model's present parameters or where the run `start` stands, should lie near the valley floor at S
     near the edge. Batches are those of `run_edge` with this seed. θ† is followed in so many parts of a step that its
