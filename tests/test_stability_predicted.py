@@ -93,7 +93,13 @@ def test_a_prediction_that_leaves_is_counted_as_off() -> None:
     assert set(found.to_json()) == {"sentence", "first_step", "steps", *MODELS}
 
 
-def test_no_steps_and_large_batches_are_refused() -> None:
+def test_what_cannot_be_predicted_is_refused() -> None:
+    other = run_edge(
+        nn.Linear(2, 1).double(), lambda output, target: output.square().mean(), (torch.ones(3, 2).double(),) * 2,
+        Descent(ETA), Plan(1, batches=0), progress=False,
+    )  # fmt: skip
+    with pytest.raises(OptionError, match="other parameters"):
+        predicted_dynamics(Valley(0.1, 0.0), itself, noise(1.0), Descent(ETA), 3, start=other)
     for descent, steps, words in ((Descent(ETA), 0, "at least 1"), (Descent(ETA, 100), 3, "64 samples")):
         with pytest.raises(OptionError, match=words):
             predicted_dynamics(Valley(0.1, 0.0), itself, noise(1.0), descent, steps)

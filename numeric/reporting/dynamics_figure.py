@@ -41,8 +41,7 @@ def draw_dynamics(data: Mapping[str, Any]) -> Figure:
     bottom_right.plot(steps, _positive(data["distance"]), color=INK, linewidth=2.5, alpha=0.35, label="‖θ − θ†‖")
     for k, (label, values) in enumerate(data["error"].items()):
         bottom_right.plot(steps, _positive(values), label=f"error, {label}", **line_style(k))
-    bottom_right.set_yscale("log")
-    _limit_below(bottom_right, data)
+    _as_logarithms(bottom_right, data)
     bottom_right.set_ylabel("distance (units of θ)")
     bottom_right.legend(**LEGEND)
     for axes in (bottom_left, bottom_right):
@@ -62,9 +61,10 @@ def _compare(axes: Axes, steps: np.ndarray, series: Mapping[str, Any]) -> None:
         axes.plot(
             steps, np.where(np.isfinite(values), values, np.nan), label=label, **line_style(k) | {"linewidth": 1.1}
         )
-    low, high = np.nanmin(run[1]), np.nanmax(run[1])
-    space = MARGIN * (high - low) or 1.0
-    axes.set_ylim(low - space, high + space)
+    seen = run[1][np.isfinite(run[1])]
+    if len(seen):
+        space = MARGIN * float(np.ptp(seen)) or 1.0
+        axes.set_ylim(seen.min() - space, seen.max() + space)
 
 
 def _positive(values: Any) -> np.ndarray:
@@ -72,9 +72,12 @@ def _positive(values: Any) -> np.ndarray:
     return np.where(np.isfinite(array) & (array > 0), array, np.nan)
 
 
-def _limit_below(axes: Axes, data: Mapping[str, Any]) -> None:
+def _as_logarithms(axes: Axes, data: Mapping[str, Any]) -> None:
     """Up to ten times the largest distance: a prediction that has gone would flatten all else."""
-    largest = np.nanmax(_positive(data["distance"]))
+    distance = _positive(data["distance"])
+    if not np.isfinite(distance).any():
+        return
+    axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.set_ylim(low, min(high, 10 * largest))
+    axes.set_ylim(low, min(high, 10 * np.nanmax(distance)))
     axes.grid(which="minor", color=RULE, linewidth=0.3)

@@ -106,7 +106,8 @@ def predicted_dynamics(
     The start, the model's present parameters or where the run `start` stands, should lie near the valley floor at S
     near the edge. Batches are those of `run_edge` with this seed. θ† is followed in so many parts of a step that its
     flow is stable at the edge, 2(1 + μ)/(1 − μ). Memory: a few points, and the vectors of the Lanczos iteration.
-    Raises OptionError for no steps or a batch larger than the data, SharpnessError as `run_edge`.
+    Raises OptionError for no steps, a batch larger than the data or the run of another model, SharpnessError as
+    `run_edge`.
     """
     if steps < 1:
         raise OptionError(f"steps={steps}: choose at least 1")
@@ -117,6 +118,8 @@ def predicted_dynamics(
     theta = objective.parameters
     velocity, first = scaled(theta, 0.0), 0
     if start is not None:
+        if start.parameters.keys() != theta.keys():
+            raise OptionError("the run to go on from has other parameters than the model: choose one of this model")
         theta, velocity = (
             {name: p[name].to(theta[name]) for name in theta} for p in (start.parameters, start.velocity)
         )
