@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from test_stability_run import CURVATURE, EDGE, ETA, SLOPE, Valley, itself, noise
-from torch import nn
+from torch import Tensor, nn
 
 from numeric.errors import OptionError
 from numeric.stability import Descent, Plan, Predicted, predicted_dynamics, run_edge
@@ -91,6 +91,26 @@ def test_a_prediction_that_leaves_is_counted_as_off() -> None:
     assert [found.steps_within_half(name) for name in MODELS] == [2, 5]
     assert "reduced for 2, cubic for 5" in found.sentence
     assert set(found.to_json()) == {"sentence", "first_step", "steps", *MODELS}
+
+
+class Bowl(nn.Module):
+    """Curvature 3/η along x, for which no step is small enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.tensor([1.0, 1.0]))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return (75 * self.x[0] ** 2 + self.x[1] ** 2 / 2).expand(len(noise))
+
+
+def test_a_run_that_diverges_ends_no_prediction() -> None:
+    """x doubles at every step, and leaves single precision."""
+    data = (torch.zeros(4), torch.zeros(4))
+    found = predicted_dynamics(Bowl(), itself, data, Descent(ETA), 140, progress=False)
+    assert len(found.run.x) == 140
+    assert not bool(torch.isfinite(found.run.x[-1]))
+    assert found.steps_within_half("cubic") < 140
 
 
 def test_what_cannot_be_predicted_is_refused() -> None:

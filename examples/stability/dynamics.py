@@ -1,6 +1,6 @@
 """The predicted dynamics beside runs of a tanh network on digits: gradient descent, a batch size, and momentum.
 
-    python examples/stability/dynamics.py [--folder results/dynamics] [--steps 150] [--seed 0]
+    python examples/stability/dynamics.py [--folder results/dynamics] [--steps 150] [--seed 0] [--quick]
 
 Each run is trained to where its sharpness nears the edge; what follows is predicted from the constrained trajectory.
 """
@@ -52,14 +52,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("results/dynamics"))
     for name, value in (("--steps", 150), ("--seed", 0)):
         parser.add_argument(name, type=int, default=value)
+    parser.add_argument("--quick", action="store_true", help="20 steps of training and 4 of prediction")
     options = parser.parse_args()
+    steps = 4 if options.quick else options.steps
     case, data = CASES["tanh, squared"], digits()
     torch.set_num_threads(1)
     for run in RUNS:
         model = case.model(options.seed)
-        plan = Plan(run.before, every=run.before, batches=0)
+        before = 20 if options.quick else run.before
+        plan = Plan(before, every=before, batches=0)
         start = run_edge(model, case.loss, data, run.descent, plan, seed=options.seed)
-        found = predicted_dynamics(model, case.loss, data, run.descent, options.steps, seed=options.seed, start=start)
+        found = predicted_dynamics(model, case.loss, data, run.descent, steps, seed=options.seed, start=start)
         print(f"{run.name}: {found.sentence}")
         folder = options.folder / run.name.replace(" ", "_").replace(",", "")
         print(write_figure("dynamics", dynamics_picture(found, f"tanh network on digits, {run.name}"), folder))

@@ -36,6 +36,8 @@ from numeric.training.stream_seed import stream_seed
 
 MODELS = ("reduced", "cubic")
 ROUNDING = 1e-9
+# A prediction that lies so many times as far from θ† as θ† from zero has gone, and is not followed on.
+FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -254,10 +256,11 @@ class _Surroundings:
         """Name of a model → (point, velocity) after a step on the gradient that the model gives."""
         found = {}
         for name, (point, velocity) in guesses.items():
-            if not bool(torch.isfinite(point).all()):
-                found[name] = (point, velocity)  # it has gone
+            displacement = point - frame.point
+            if not float(displacement.norm()) < FAR * float(1 + frame.point.norm()):
+                found[name] = (point, velocity)
                 continue
-            gradient = (self._reduced if name == "reduced" else self._cubic)(frame, batch, point - frame.point)
+            gradient = (self._reduced if name == "reduced" else self._cubic)(frame, batch, displacement)
             moved = self.descent.momentum * velocity - self.descent.lr * gradient
             found[name] = (point + moved, moved)
         return found
