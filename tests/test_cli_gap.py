@@ -13,12 +13,20 @@ from symtheory.cli.app import main
 
 ROOT = Path(__file__).resolve().parents[1]
 USER = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
+@dataclass
+class Size:
+    width: int = 4
+
 def model():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    return nn.Sequential(nn.Linear(3, Size().width), nn.Tanh(), nn.Linear(4, 1))
 
 def data():
     x = torch.randn(20, 3)
@@ -47,6 +55,7 @@ def test_an_answer_with_its_conditions(
     file.write_text(USER, encoding="utf-8")
     words = ["--model", f"{file}:model", "--data", f"{file}:data", "--loss", f"{file}:sum_of_squares", "--lr", "0.01"]
     words += ["--batch-size", "5", "--steps", "150", "--every", "7", "--device", "cpu", "-o", str(tmp_path / "out")]
+    words += ["--dynamics", "4"]
     status, out, err = run(capsys, monkeypatch, *words, "--json")
     record = json.loads(out)
     assert (status, err) == (0, "")
@@ -54,10 +63,14 @@ def test_an_answer_with_its_conditions(
     assert record["sentence"].startswith("not at the edge: ")
     assert set(record["forecasts"]) == {"leading", "corrected", "identity"}
     assert record["units_of_a_measurement"] > 10
+    assert len(record["files"]) == 4
     assert all(Path(path).is_file() for path in record["files"])
+    assert record["dynamics"]["first_step"] == 150
+    assert record["dynamics"]["cubic"]["steps_within_half"] == 4
     again = run(capsys, monkeypatch, *words)
     assert again[0] == 0
     assert again[1].splitlines()[0] == record["sentence"]
+    assert record["dynamics"]["sentence"] in again[1].splitlines()
 
 
 def test_what_is_missing_is_said_in_one_line(

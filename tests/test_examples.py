@@ -54,3 +54,21 @@ def test_the_study_of_the_gap_answers_for_every_run_and_goes_on(
     assert record["answer"] in ("not at the edge", "undecided")  # after 90 steps
     assert said[0] == said[1]
     assert len(list(tmp_path.glob("quick/*/*/figure/figure.svg"))) == 1
+
+
+def test_the_dynamics_are_predicted_and_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = EXAMPLES / "stability" / "dynamics.py"
+    monkeypatch.setattr(sys, "argv", [str(study), "--quick", "--folder", str(tmp_path)])
+    monkeypatch.syspath_prepend(study.parent)
+    runpy.run_path(str(study), run_name="__main__")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said[::2]] == [
+        "gradient descent",
+        "batches of 64",
+        "batches of 128, momentum 0.5",
+    ]
+    assert all(Path(line).is_file() for line in said[1::2])
+    answers = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*/answer.json")]
+    assert [found["cubic"]["steps_within_half"] for found in answers] == [4, 4, 4]

@@ -13,14 +13,17 @@ from symtheory.predictions import sharpness_gap
 from symtheory.predictions.drift_memory import DRIFT_CURVATURE, drift_noise_kept
 from symtheory.predictions.edge_gap import GAP, MEMORY, corrected_gap, exact_gap, leading_gap, matrix_gap_relation
 from symtheory.predictions.normal_form import (
+    CHANGE,
     NOISE,
     SHARPENING,
+    SPEED,
     STABILIZATION,
     SUM,
     X,
     Y,
     critical_sharpness,
     normal_form,
+    without_cancelling_terms,
 )
 from symtheory.predictions.stationary_second_moments import CURVATURE, MOMENTUM, OTHER, moment_factor
 from symtheory.predictions.stochastic_map import MEAN, StochasticMap
@@ -76,6 +79,15 @@ def test_a_step_of_gradient_descent_on_a_generic_loss_is_the_normal_form_after_t
         errors.append(float((found - wanted).abs().max()))
     assert errors[0] < 0.1
     assert errors[1] < errors[0] / 8
+
+
+def test_terms_that_do_not_cancel_are_not_dropped() -> None:
+    """x' = x + εx² goes on in one direction, x' = −x + εx² does not."""
+    epsilon = sp.Symbol("epsilon", positive=True)
+    rest = {Y: Y, SPEED: SPEED / 2, CHANGE: CHANGE / 3}
+    assert without_cancelling_terms({X: -X + epsilon * X**2, **rest})[X] == -X
+    with pytest.raises(DerivationError, match="do not cancel"):
+        without_cancelling_terms({X: X + epsilon * X**2, **rest})
 
 
 def test_statements() -> None:

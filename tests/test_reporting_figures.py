@@ -123,6 +123,23 @@ def sample(kind: str) -> dict[str, Any]:
             "title": long,
         },
         "collapse": {"series": {name: gaps(scale) for name, scale in CASES_OF_GAPS.items()}, "title": long},
+        "dynamics": {
+            "steps": np.arange(7, 47),
+            "edge": 20.0,
+            "x": {
+                "run": np.sin(np.arange(40)),
+                "reduced": np.r_[np.sin(np.arange(30)), 1e30, np.full(9, np.nan)],
+                "cubic": np.sin(np.arange(40)),
+            },
+            "y": {name: scale * np.linspace(-1, 1, 40) for name, scale in (("run", 1), ("reduced", 2), ("cubic", 1))},
+            "curvatures": {"S": np.full(40, 20.0), "next eigenvalue, at least": np.linspace(15, 20, 40)},
+            "distance": np.linspace(0.0, 0.1, 40),
+            "error": {
+                "reduced": np.r_[0.0, np.geomspace(1e-4, 1e30, 30), np.full(9, np.nan)],
+                "cubic": np.full(40, 1e-4),
+            },
+            "title": long,
+        },
         "orbit": {
             "conditions": np.array([10.0, 100.0]),
             "panels": {

@@ -104,6 +104,28 @@ def test_noise_along_the_gradient_of_sharpness_counts_as_the_curvature_there_lea
     assert conditions[1] == pytest.approx(left * conditions[0], rel=1e-2)
 
 
+def test_momentum_and_weight_decay_together() -> None:
+    """μ = 0.5, λ = 0.005: the next order counts, the identity holds, and forgetting 1/(1 − μ) is off."""
+    mu, decay, gap = 0.5, 0.005, 2.4
+    lr = 2 * (1 + mu) / EDGE
+    s = (EDGE - decay - gap - CURVATURE) / SLOPE
+    alpha = (PULL - decay * s) * SLOPE
+    variance = gap * 4 * alpha * (1 - mu) / (lr * BETA)
+    descent = Descent(lr, 1, momentum=mu, weight_decay=decay)
+    run = run_edge(Valley(0.3, s), itself, noise(variance**0.5), descent, Plan(4000, 21, batches=0), progress=False)
+    found = answer(forecast(run, sharpness_gap, window=0.9))
+    assert found.forecast.edge == pytest.approx(EDGE)
+    assert found.forecast.alpha.value == pytest.approx(alpha, rel=0.01)
+    assert found.outcome == "forecast holds", found.sentence
+    assert found.normal_form is True
+    assert found.forecast.conditions["corrections"] > 0.1
+    wrong = SimpleNamespace(**vars(sharpness_gap))
+    wrong.sharpness_gap_corrected = lambda *numbers: sharpness_gap.sharpness_gap_corrected(*numbers[:-1], 0.0)
+    assert answer(forecast(run, wrong, window=0.9)).outcome == "forecast off"
+    still = replace(run, records={**run.records, "velocity": torch.zeros_like(run.records["velocity"])})
+    assert answer(forecast(still, sharpness_gap, window=0.9)).normal_form is not True
+
+
 def test_without_noise_the_sharpness_is_at_the_edge() -> None:
     model = Valley(0.3, (EDGE - CURVATURE) / SLOPE)
     run = run_edge(model, itself, noise(1.0), Descent(ETA), Plan(3000, 21, batches=0), progress=False)

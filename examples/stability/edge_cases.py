@@ -87,3 +87,8 @@ _ALL = (
     Case("patches", "ResNet", "cross-entropy", 0.06, steps=4000, every=51),
 )
 CASES = {case.name: case for case in _ALL}
+
+
+def tanh_perceptron() -> nn.Module:
+    """The network of "digits, tanh, squared" with one start, for the command line."""
+    return CASES["digits, tanh, squared"].model(0)

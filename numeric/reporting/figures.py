@@ -18,6 +18,7 @@ from numeric.reporting.convergence_figure import draw_convergence
 from numeric.reporting.correlations_figure import draw_correlations
 from numeric.reporting.curvature_figure import draw_curvature
 from numeric.reporting.density_figure import draw_density
+from numeric.reporting.dynamics_figure import draw_dynamics
 from numeric.reporting.edge_figure import draw_edge
 from numeric.reporting.extrapolation_figure import draw_extrapolation
 from numeric.reporting.fibre_figure import draw_fibre
@@ -51,6 +52,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
     "edge": draw_edge,
     "gap": draw_gap,
     "collapse": draw_collapse,
+    "dynamics": draw_dynamics,
 }
 
 

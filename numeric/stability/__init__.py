@@ -7,6 +7,7 @@ from numeric.stability.descent import Descent
 from numeric.stability.edge_point import EdgePoint, measure_edge
 from numeric.stability.edge_run import EdgeRun, load_edge_run
 from numeric.stability.forecast import Forecast, forecast
+from numeric.stability.predicted import Predicted, predicted_dynamics
 from numeric.stability.run import Plan, run_edge
 from numeric.stability.third_order import third_order
 
@@ -17,10 +18,12 @@ __all__ = [
     "EdgeRun",
     "Forecast",
     "Plan",
+    "Predicted",
     "answer",
     "forecast",
     "load_edge_run",
     "measure_edge",
+    "predicted_dynamics",
     "run_edge",
     "third_order",
 ]

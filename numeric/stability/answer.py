@@ -148,7 +148,7 @@ def _of_referee(found: Forecast, referee: bool | None) -> list[str]:
     said = []
     if referee is True and identity is not None:
         extra = identity.value / found.forecasts["leading"].value - 1
-        said.append(f"Var(x²) and E(x²y²), as measured, add {extra:.0%} in the exact identity, which holds")
+        said.append(f"Var(x²) and the other moments, as measured, add {extra:.0%} in the exact identity, which holds")
     if referee is False and identity is not None:
         said.append(f"the normal form itself fails: its exact identity gives {identity.value:.3g}")
     return said

@@ -147,7 +147,10 @@ def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dic
         exact = functions.sharpness_gap_identity(*means[: _NOISE + 1], *measured, eta, momentum)
         return exact + of_drift_noise(means)
 
-    return {"leading": leading} | ({"corrected": corrected} if noisy else {}) | {"identity": identity}
+    found: dict[str, Callable[[Tensor], Tensor]] = {"leading": leading}
+    if noisy:
+        found["corrected"] = corrected
+    return found | {"identity": identity}
 
 
 def _conditions(

@@ -1,7 +1,7 @@
 """The constrained trajectory and the dynamics predicted around it, beside the run itself, with the same batches.
 
-The constrained trajectory θ† is gradient flow kept to S ≤ S_c and u·∇L = 0, S_c = 2(1 + μ)/η. The run is predicted twice,
-by heavy-ball descent on two models of the loss at θ† + v:
+The constrained trajectory θ† is gradient flow kept to S ≤ S_c and u·∇L = 0, S_c = 2(1 + μ)/η. The run is predicted
+twice, by heavy-ball descent on two models of the loss at θ† + v:
 
 reduced: the gradient there is that of the batch at θ†, and Hv⊥ + ∇S⊥x²/2 across u, (S_c + y)x along u, with x = u·v and
 y = S† − S_c + ∇S⊥·v. This is x' = −(1 + ηy)x − ηu·ζ, v⊥' = (I − ηH)v⊥ + η∇S⊥(δ² − x²)/2 − ηζ⊥ with the noise ζ of the
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from numeric.errors import OptionError
 from numeric.sharpness.batch import Batch, make_batch
 from numeric.sharpness.border import check_border
 from numeric.sharpness.hessian.operator import HessianOperator
@@ -35,6 +36,8 @@ from numeric.training.stream_seed import stream_seed
 
 MODELS = ("reduced", "cubic")
 ROUNDING = 1e-9
+# A prediction that lies so many times as far from θ† as θ† from zero has gone, and is not followed on.
+FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,22 @@ class Predicted:
 
     def steps_within_half(self, model: str) -> int:
         """Steps before the error of a model first exceeds half of the distance from θ†."""
-        off = self.models[model].error > self.distance / 2
+        off = ~(self.models[model].error <= self.distance / 2)
         return int(off.nonzero()[0]) if bool(off.any()) else len(off)
 
     def relative_error(self, model: str) -> float:
         """Root mean square of ‖θ − θ† − v‖ over that of ‖θ − θ†‖ (dimensionless)."""
         return float((self.models[model].error.square().mean() / self.distance.square().mean()).sqrt())
 
+    @property
+    def sentence(self) -> str:
+        """For how long each prediction is good."""
+        held = (f"{name} for {self.steps_within_half(name)}" for name in self.models)
+        return f"predicted dynamics, of {len(self.distance)} steps within half of the distance: {', '.join(held)}"
+
     def to_json(self) -> dict[str, Any]:
         """How well each model does."""
-        found: dict[str, Any] = {"first_step": self.first, "steps": len(self.distance)}
+        found: dict[str, Any] = {"sentence": self.sentence, "first_step": self.first, "steps": len(self.distance)}
         for name in self.models:
             found[name] = {
                 "steps_within_half": self.steps_within_half(name),
@@ -94,13 +103,16 @@ def predicted_dynamics(
     start: EdgeRun | None = None,
     progress: bool | None = None,
 ) -> Predicted:
-    """Train for so many steps, with θ† and the predictions beside it; about 40 units a step without momentum.
+    """Train for so many steps, with θ† and the predictions beside it; about 25 units a step without momentum.
 
     The start, the model's present parameters or where the run `start` stands, should lie near the valley floor at S
     near the edge. Batches are those of `run_edge` with this seed. θ† is followed in so many parts of a step that its
     flow is stable at the edge, 2(1 + μ)/(1 − μ). Memory: a few points, and the vectors of the Lanczos iteration.
-    Raises OptionError for a batch larger than the data, SharpnessError as `run_edge`.
+    Raises OptionError for no steps, a batch larger than the data or the run of another model, SharpnessError as
+    `run_edge`.
     """
+    if steps < 1:
+        raise OptionError(f"steps={steps}: choose at least 1")
     objective = Objective.of(model, loss, data)
     check_border(objective)
     whole = make_batch(data).to(objective.device, objective.dtype)
@@ -108,7 +120,11 @@ def predicted_dynamics(
     theta = objective.parameters
     velocity, first = scaled(theta, 0.0), 0
     if start is not None:
-        theta, velocity = ({name: p[name].to(theta[name]) for name in theta} for p in (start.parameters, start.velocity))
+        if start.parameters.keys() != theta.keys():
+            raise OptionError("the run to go on from has other parameters than the model: choose one of this model")
+        theta, velocity = (
+            {name: p[name].to(theta[name]) for name in theta} for p in (start.parameters, start.velocity)
+        )
         first = start.step
     place = _Surroundings(objective, third_order(objective), descent)
     frame = place.beginning(theta, seed)
@@ -240,7 +256,11 @@ class _Surroundings:
         """Name of a model → (point, velocity) after a step on the gradient that the model gives."""
         found = {}
         for name, (point, velocity) in guesses.items():
-            gradient = (self._reduced if name == "reduced" else self._cubic)(frame, batch, point - frame.point)
+            displacement = point - frame.point
+            if not float(displacement.norm()) < FAR * float(1 + frame.point.norm()):
+                found[name] = (point, velocity)
+                continue
+            gradient = (self._reduced if name == "reduced" else self._cubic)(frame, batch, displacement)
             moved = self.descent.momentum * velocity - self.descent.lr * gradient
             found[name] = (point + moved, moved)
         return found

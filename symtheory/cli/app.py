@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symtheory.cli.gap_command import gap
+from symtheory.cli.options import DEFAULT_SEED, Device, Json, Mechanism, Metric, Name, Seed, Size
+from symtheory.cli.output import console, print_json
 from symtheory.errors import DeclarationError, SymtheoryError
 
 if TYPE_CHECKING:
@@ -24,23 +27,12 @@ DONE, REFUTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What typer raises for wrong arguments; it keeps the class itself to itself."""
 
-DEFAULT_SEED = 27182
-"""No run made while settings or thresholds were still being chosen used this seed or the next ones."""
-
 app = typer.Typer(
     help="From a declared parametrization to derived geometry, predictions, torch code and checked training runs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Name = Annotated[str, typer.Argument(help="A catalog name, or path/to/file.py:variable.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Size = Annotated[list[str] | None, typer.Option("--size", help="NAME=VALUE for a free size of the graph; repeatable.")]
-Metric = Annotated[str, typer.Option(help="euclidean, invariant, mixed or pullback.")]
-Mechanism = Annotated[list[str] | None, typer.Option("--mechanism", "-m", help="Only this; repeatable.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 
 
 @app.command("list")
@@ -60,14 +52,14 @@ def list_catalog(as_json: Json = False) -> None:
             }
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from rich.table import Table
 
     table = Table("name", "group", "dimension", "what it is", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row.values())
-    _console().print(table)
+    console().print(table)
 
 
 def _counted(kinds: list[str]) -> str:
@@ -103,11 +95,11 @@ def derive(
         certificate = declared.certify(**sizes)
         record["certificate"] = {"sizes": sizes, **json.loads(certificate.to_json())}
     if as_json:
-        _print_json(record)
+        print_json(record)
         return
     from symtheory.cli.terminal import print_description
 
-    print_description(record, _console())
+    print_description(record, console())
     if certificate is not None:
         typer.echo(f"\nAt sizes {show_sizes(record['certificate']['sizes'])}: {certificate}")
 
@@ -128,7 +120,7 @@ def generate(
     module = generate_module(declared.bind(**given) if given else declared, metric)
     saved = None if output is None else str(module.save(output))
     if as_json:
-        _print_json({"name": module.name, "source": module.source, "omitted": module.omitted, "path": saved})
+        print_json({"name": module.name, "source": module.source, "omitted": module.omitted, "path": saved})
     elif saved is None:
         typer.echo(module.source, nl=False)
     else:
@@ -160,7 +152,7 @@ def check(
     if as_json:
         from numeric.reporting import verdict_records
 
-        _print_json(verdict_records(verdicts))
+        print_json(verdict_records(verdicts))
     else:
         _show_verdicts(verdicts, {} if mechanism else parametrization.predictions().not_applicable)
     _exit_for(verdicts)
@@ -200,7 +192,7 @@ def design(
     if decision is not None:
         record["verdict"] = {"parametrization": designed.name, **decision.verdict.to_json()}
     if as_json:
-        _print_json(record)
+        print_json(record)
     else:
         typer.echo(designed)
         typer.echo(f"\n{record['source']}" if output is None else f"  Written to {output}, as {name}")
@@ -228,7 +220,7 @@ def report(
     declared = [load_parametrization(name) for name in chosen]
     outcome = run_report(declared, output, mechanism or [], device=device, seed=seed)
     if as_json:
-        _print_json({"report": str(outcome.path), "verdicts": outcome.verdicts})
+        print_json({"report": str(outcome.path), "verdicts": outcome.verdicts})
     else:
         _show_verdicts(outcome.verdicts, {})
         typer.echo(f"Report: {outcome.path}")
@@ -272,67 +264,12 @@ def sharpness(
     )
     rows = list(measure(asked))
     if as_json:
-        _print_json([row.to_json() for row in rows])
+        print_json([row.to_json() for row in rows])
     else:
-        show(rows, _console())
+        show(rows, console())
 
 
-@app.command()
-def gap(
-    checkpoint: Annotated[
-        Path | None, typer.Argument(help="State dict to start from; none: the model as its function returns it.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="module:function or file.py:function that returns the torch module.")] = "",
-    data: Annotated[str, typer.Option(help="The same, for all samples: (inputs, target), or batches of them.")] = "",
-    lr: Annotated[float, typer.Option(help="Step η of the training.")] = 0.0,
-    batch_size: Annotated[int | None, typer.Option(help="Batch size; default: all samples.")] = None,
-    loss: Annotated[
-        str, typer.Option(help="cross_entropy, squared_error, binary_cross_entropy, or module:function.")
-    ] = "cross_entropy",
-    momentum: Annotated[float, typer.Option(help="Heavy-ball momentum.")] = 0.0,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 4000,
-    every: Annotated[int, typer.Option(help="Steps between measurements; an odd number sees every phase.")] = 21,
-    window: Annotated[float, typer.Option(help="The part of the run, from its end, that is judged.")] = 0.5,
-    directions: Annotated[int, typer.Option(help="Critical directions that are measured and forecast together.")] = 1,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the run and its figure.")] = None,
-    device: Device = "auto",
-    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
-    seed: Seed = DEFAULT_SEED,
-    as_json: Json = False,
-) -> None:
-    """Forecast how far below 2/η the sharpness settles, train, and say whether the forecast holds, and if not, why."""
-    from symtheory.cli.gap import Asked, forecast_gap
-
-    for option, given in (("--model module:function", model), ("--data module:function", data), ("--lr STEP", lr)):
-        if not given:
-            raise DeclarationError(f"symtheory gap needs {option}")
-    asked = Asked(
-        model=model,
-        data=data,
-        loss=loss,
-        checkpoint=checkpoint,
-        lr=lr,
-        batch_size=batch_size,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        steps=steps,
-        every=every,
-        window=window,
-        directions=directions,
-        output=output,
-        device=device,
-        dtype=dtype,
-        seed=seed,
-    )
-    record = forecast_gap(asked)
-    if as_json:
-        from numeric.comparison.verdict import jsonable
-
-        _print_json(jsonable(record))
-        return
-    for line in (record["sentence"], *record["notes"], *record.get("files", ())):
-        typer.echo(line)
+app.command()(gap)
 
 
 def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) -> None:
@@ -340,14 +277,14 @@ def _show_verdicts(verdicts: list[dict[str, Any]], left_out: Mapping[str, str]) 
     from numeric.reporting import verdict_table
     from symtheory.cli.reasons import by_reason
 
-    console = _console()
+    terminal = console()
     for name in dict.fromkeys(verdict["parametrization"] for verdict in verdicts):
         rows = [
             {key: value for key, value in verdict.items() if key != "parametrization"}
             for verdict in verdicts
             if verdict["parametrization"] == name
         ]
-        console.print(verdict_table(rows, title=name))
+        terminal.print(verdict_table(rows, title=name))
         for row in rows:
             if "data" in row["details"]:
                 typer.echo(_origin(row["details"]))
@@ -382,17 +319,6 @@ def load_parametrization(name: str) -> Parametrization:
     if not path:
         raise DeclarationError(f"'{name}' names no variable: write path/to/file.py:variable")
     return load_variable(Path(path), variable)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    # A pipe has no width of its own; this one keeps formulas and tables whole.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def main() -> None:

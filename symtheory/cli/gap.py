@@ -12,13 +12,15 @@ from symtheory.cli.user_model import call, load_loss, load_model
 if TYPE_CHECKING:
     from numeric.stability.answer import Answer
     from numeric.stability.edge_run import EdgeRun
+    from numeric.stability.predicted import Predicted
 
 
 @dataclass(frozen=True)
 class Asked:
     """The command's options: model, data and loss as the user named them; the others as `numeric.stability` has them.
 
-    batch_size: None for all samples. output: a folder for the run and its figure, None for no files.
+    batch_size: None for all samples. dynamics: steps beside the predicted dynamics after the run, 0 for none. output: a
+    folder for the run and its figures, None for no files.
     """
 
     model: str
@@ -33,6 +35,7 @@ class Asked:
     every: int
     window: float
     directions: int
+    dynamics: int
     output: Path | None
     device: str
     dtype: str
@@ -44,7 +47,7 @@ def forecast_gap(asked: Asked) -> dict[str, Any]:
 
     Raises ``DeclarationError`` for a function that cannot be loaded or fails, and the torch layer's errors.
     """
-    from numeric.stability import Descent, Plan, answer, forecast, run_edge
+    from numeric.stability import Descent, Plan, answer, forecast, predicted_dynamics, run_edge
     from numeric.stability.generated import sharpness_gap
     from numeric.stability.whole_batch import whole_batch
 
@@ -53,7 +56,8 @@ def forecast_gap(asked: Asked) -> dict[str, Any]:
     descent = Descent(asked.lr, asked.batch_size, asked.momentum, asked.weight_decay)
     plan = Plan(asked.steps, asked.every, directions=asked.directions)
     place = None if asked.output is None else asked.output / "run.safetensors"
-    run = run_edge(model, load_loss(asked.loss), data, descent, plan, seed=asked.seed, checkpoint=place)
+    loss = load_loss(asked.loss)
+    run = run_edge(model, loss, data, descent, plan, seed=asked.seed, checkpoint=place)
     if run.diverged_at is not None:
         record: dict[str, Any] = {
             "answer": "diverged",
@@ -63,19 +67,28 @@ def forecast_gap(asked: Asked) -> dict[str, Any]:
     else:
         found = answer(forecast(run, sharpness_gap, window=asked.window))
         record = found.to_json()
+    predicted = None
+    if asked.dynamics and run.diverged_at is None:
+        predicted = predicted_dynamics(model, loss, data, descent, asked.dynamics, seed=asked.seed, start=run)
+        record["dynamics"] = predicted.to_json()
     record["notes"] = run.settings["notes"]
     record["units_of_a_measurement"] = float(run.records["units"].mean()) if len(run.steps) else None
     if asked.output is not None:
-        record["files"] = _write(asked.output, run, found, record)
+        record["files"] = _write(asked.output, run, found, predicted, record)
     return record
 
 
-def _write(folder: Path, run: EdgeRun, found: Answer | None, record: dict[str, Any]) -> list[str]:
+def _write(
+    folder: Path, run: EdgeRun, found: Answer | None, predicted: Predicted | None, record: dict[str, Any]
+) -> list[str]:
     from numeric.comparison.verdict import jsonable
     from numeric.reporting.figures import write_figure
-    from numeric.stability.picture import edge_picture
+    from numeric.stability.picture import dynamics_picture, edge_picture
     from numeric.training.store import write_json
 
     write_json(folder / "answer.json", jsonable(record))
     figure = write_figure("edge", edge_picture(run, found, record["answer"].capitalize()), folder / "figure")
-    return [str(folder / "run.safetensors"), str(folder / "answer.json"), str(figure)]
+    files = [folder / "run.safetensors", folder / "answer.json", figure]
+    if predicted is not None:
+        files.append(write_figure("dynamics", dynamics_picture(predicted), folder / "dynamics"))
+    return [str(path) for path in files]

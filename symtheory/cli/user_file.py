@@ -88,6 +88,8 @@ def execute(path: Path) -> ModuleType:
         raise DeclarationError(f"{path} is no Python file: its name must end in .py")
     module = module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
+    # A dataclass whose annotations are text looks its module up while it is made.
+    registered = sys.modules.setdefault(spec.name, module) is module
     try:
         spec.loader.exec_module(module)
     except SymtheoryError as error:
@@ -96,4 +98,6 @@ def execute(path: Path) -> ModuleType:
         raise DeclarationError(f"{path} does not import: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
+        if registered:
+            sys.modules.pop(spec.name, None)
     return module

@@ -143,4 +143,4 @@ def matrix_gap_relation() -> sp.Eq:
     kept = identity(size) - letter(gap) * step
     lost = letter(covariance) - kept @ letter(covariance) @ kept.T
     quadratic = letter(gap) @ letter(covariance) @ letter(gap) * step
-    return equation((lost * (1 / step) + quadratic).expression(), sp.factor(step) * noise)
+    return equation((lost * (1 / step) + quadratic).expression(), with_positive_factors(step) * noise)

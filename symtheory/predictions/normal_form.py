@@ -32,7 +32,7 @@ NOISE = sp.Symbol("sigma_u", positive=True)
 
 _ORDER = sp.Symbol("epsilon", positive=True)
 _ALONG = sp.Symbol("s", real=True)
-_SPEED = sp.Symbol("v", real=True)
+SPEED = sp.Symbol("v", real=True)
 """x less what it was a step before."""
 
 
@@ -84,18 +84,18 @@ def normal_form() -> StochasticMap:
     }
     slope = {symbol: sp.diff(loss, symbol).subs(scaled, simultaneous=True) for symbol in (X, _ALONG)}
     pull = {
-        _SPEED: -ETA * slope[X] + _ORDER**2 * ETA * NOISE * XI,
+        SPEED: -ETA * slope[X] + _ORDER**2 * ETA * NOISE * XI,
         CHANGE: -ETA * sp.sqrt(STABILIZATION) * slope[_ALONG],
     }
     speeds = {v: MOMENTUM * v + sp.expand(truncated(force, 2) / _ORDER) for v, force in pull.items()}
-    update = without_cancelling_terms({X: X + speeds[_SPEED], Y: Y + speeds[CHANGE], **speeds})
+    update = without_cancelling_terms({X: X + speeds[SPEED], Y: Y + speeds[CHANGE], **speeds})
     # In the sum of two positions the oscillation has gone: of the linear part −μp is left.
-    step = {symbol: value.subs({_SPEED: 2 * X - SUM, _ORDER: 1}) for symbol, value in update.items()}
+    step = {symbol: value.subs({SPEED: 2 * X - SUM, _ORDER: 1}) for symbol, value in update.items()}
     return StochasticMap(
         {
             X: sp.collect(sp.expand(step[X]), X),
             Y: _with_factored_rest(step[Y], Y + MOMENTUM * CHANGE),
-            SUM: sp.collect(sp.expand(2 * step[X] - step[_SPEED]), X),
+            SUM: sp.collect(sp.expand(2 * step[X] - step[SPEED]), X),
             CHANGE: _with_factored_rest(step[CHANGE], MOMENTUM * CHANGE),
         },
         (XI,),
@@ -118,7 +118,7 @@ def without_cancelling_terms(update: Mapping[sp.Symbol, sp.Expr]) -> dict[sp.Sym
     Every coordinate is shifted by ε times a quadratic form of these terms; that its coefficients can be chosen so is
     what is found out here. The other terms stay as they are: shifts of one kind change terms of this kind alone.
     """
-    waving, steady = (X, _SPEED), (Y, CHANGE)
+    waving, steady = (X, SPEED), (Y, CHANGE)
     even, odd = [*_products(waving, waving), *_products(steady, steady)], _products(waving, steady)
     linear = {symbol: value.subs(_ORDER, 0) for symbol, value in update.items()}
     found = {}
