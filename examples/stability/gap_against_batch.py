@@ -1,6 +1,7 @@
 """The sharpness gap of networks on digits against batch size and forecast; which runs are at the edge at all.
 
     python examples/stability/gap_against_batch.py [--folder results/gap] [--quick] [--case NAME] [--workers 2]
+        [--directions 1]
 
 Every run writes its state at every measurement and goes on from it when the study is started again.
 """
@@ -33,7 +34,7 @@ STEPS, EVERY = 3000, 25
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the study: a name of CASES, the batch size and how long it takes."""
+    """One run of the study: a name of CASES, the batch size, how long it takes and how many critical directions."""
 
     case: str
     batch_size: int
@@ -41,11 +42,13 @@ class Run:
     every: int
     seed: int
     folder: Path
+    directions: int = 1
 
     @property
     def place(self) -> Path:
         """The folder of this run."""
-        return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}"
+        several = f"_directions_{self.directions}" if self.directions > 1 else ""
+        return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}{several}"
 
 
 def carry_out(run: Run) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def carry_out(run: Run) -> dict[str, Any]:
     descent = Descent(case.lr, None if run.batch_size == SAMPLES else run.batch_size)
     path = run.place / "run.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    plan = Plan(run.steps, run.every)
+    plan = Plan(run.steps, run.every, directions=run.directions)
     done = run_edge(
         case.model(run.seed), case.loss, digits(), descent, plan, seed=run.seed, checkpoint=path, progress=False
     )
@@ -111,7 +114,8 @@ def main() -> None:
     batches = BATCHES[3:5] if options.quick else BATCHES
     steps, every = (300, 13) if options.quick else (options.steps, EVERY)
     folder = options.folder / "quick" if options.quick else options.folder
-    runs = [Run(case, batch, steps, every, options.seed, folder) for case in chosen for batch in batches]
+    ways = (steps, every, options.seed, folder, options.directions)
+    runs = [Run(case, batch, *ways) for case in chosen for batch in batches]
     records = []
     for record in answers(runs, options.workers):
         print(f"{record['case']}, b = {record['batch_size']}: {record['sentence']}", flush=True)
@@ -132,7 +136,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("results/gap"))
     parser.add_argument("--quick", action="store_true", help="two batch sizes and 300 steps")
     parser.add_argument("--case", choices=list(CASES), help="one network and loss; default: all")
-    for name, value in (("--workers", 2), ("--steps", STEPS), ("--seed", 0)):
+    for name, value in (("--workers", 2), ("--steps", STEPS), ("--seed", 0), ("--directions", 1)):
         parser.add_argument(name, type=int, default=value)
     return parser.parse_args()
 

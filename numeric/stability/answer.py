@@ -29,6 +29,7 @@ CONDITIONS = {
     "drift_noise": "the noise along ∇S widens the gap by {value:.0%}",
     "next_direction": "the eigenvalue after the {size} directions comes as near to the edge as {value:.0%} of the "
     "size of y",
+    "unsettled": "the window starts away from where the gap settles, which changes it by {value:.0%}",
 }
 """Measured condition → what is said where it is violated, the gravest first."""
 
@@ -75,8 +76,8 @@ def answer(found: Forecast) -> Answer:
     said = f"{measured}, forecast {found.forecasts[found.best].value:.3g}"
     if several is not None:
         said = (
-            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together and "
-            f"{several.alone.value:.3g} of one, both from where the window starts, {several.settled_gap:.3g} once settled"
+            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together, "
+            f"{several.alone.value:.3g} of one alone, from where the window starts"
         )
     if deviation - width > HOLDS:
         reasons = tuple(_violations(found, referee))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from numeric.sharpness.batch import Batch
 from numeric.sharpness.cost import HESSIAN_PRODUCT
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point, flatten, unflatten
@@ -30,9 +31,8 @@ class CriticalDirections:
     frame: (D, k), orthonormal columns u_i. overlap: the smallest cosine between its span and that of the earlier frame,
     one without it. next_curvature: the eigenvalue that follows. In the frame: positions: x (k,), how far the iterate
     lies from the floor; curvatures: uᵢᵀ∇²L uⱼ (k, k) on the floor; alpha: −∇L·∇S_ij (k, k) and beta: ⟨∇S_ij, ∇S_kl⟩
-    (k, k, k, k), with ∇S_ij = ∇³L(u_i, u_j) and its part in the span taken out; noise, noise_at_iterate: covariance
-    (k, k) over the samples of uᵢ·∇ℓ on the floor and where the run stands; drift_noise: that of ∇S_ij·∇ℓ
-    (k, k, k, k) on the floor. Weight decay is part of L.
+    (k, k, k, k), with ∇S_ij = ∇³L(u_i, u_j) and its part in the span taken out; noise: covariance (k, k) over the
+    samples of uᵢ·∇ℓ; drift_noise: that of ∇S_ij·∇ℓ (k, k, k, k). Weight decay is part of L.
     """
 
     frame: Tensor
@@ -43,12 +43,11 @@ class CriticalDirections:
     alpha: Tensor
     beta: Tensor
     noise: Tensor
-    noise_at_iterate: Tensor
     drift_noise: Tensor
 
     def tensors(self, share: float) -> dict[str, Tensor]:
         """What is recorded of a run, float64 on the CPU; share: of a sample's variance in the batches' gradients."""
-        names = ("positions", "curvatures", "alpha", "beta", "noise", "noise_at_iterate", "drift_noise")
+        names = ("positions", "curvatures", "alpha", "beta", "noise", "drift_noise")
         found = {name: getattr(self, name) * (share if "noise" in name else 1.0) for name in names}
         found |= {"overlap": torch.tensor(self.overlap), "next_curvature": torch.tensor(self.next_curvature)}
         return {name: value.to("cpu", torch.float64) for name, value in found.items()}
@@ -96,9 +95,9 @@ def measure_directions(
 ) -> CriticalDirections:
     """Measure the run's point `objective.parameters` in the span of eigenvectors (D, k) of the Hessian at `settled`.
 
-    slope: ∇L at `settled` (D,); curvatures: the eigenvalues there and the one that follows (k + 1,); lag: η times the
-    steps of flow that lie between the two points, through which the curvatures have drifted. Costs 4 + 4k + 4p units,
-    p = k(k+1)/2: the gradients' graph, k products with the Hessian, p derivatives of them, slopes of all samples.
+    slope: ∇L at `settled` (D,); curvatures: the eigenvalues there and the one that follows (k + 1,); lag: the time of
+    gradient flow that lies between the two points, for which the curvatures have drifted at α. Costs 2 + 3k + 4p units,
+    p = k(k+1)/2: the gradient's graph, k products with the Hessian, p derivatives of them, slopes of all samples.
     """
     size = eigenvectors.shape[1]
     frame, overlap = carried_frame(eigenvectors, earlier)
@@ -117,9 +116,6 @@ def measure_directions(
     drifting = [unflatten(row, floor) for row in across]
     along = [*columns, *drifting]
     slopes = torch.cat([sample_slopes(objective, floor, batch, *along) for batch in objective.batches()], dim=1)
-    here = torch.cat(
-        [sample_slopes(objective, objective.parameters, batch, *columns) for batch in objective.batches()], dim=1
-    )
     covariance = _covariance(slopes)
     return CriticalDirections(
         frame=frame,
@@ -130,7 +126,6 @@ def measure_directions(
         alpha=alpha,
         beta=(across @ across.mT)[pairs][:, :, pairs],
         noise=covariance[:size, :size],
-        noise_at_iterate=_covariance(here),
         drift_noise=covariance[size:, size:][pairs][:, :, pairs],
     )
 
@@ -151,7 +146,7 @@ def _derivatives(objective: Objective, point: Point, columns: list[Point]) -> tu
     return gradient, bent, bends
 
 
-def _of_batch(objective: Objective, point: Point, batch: object, columns: list[Point]) -> tuple[Tensor, Tensor, Tensor]:
+def _of_batch(objective: Objective, point: Point, batch: Batch, columns: list[Point]) -> tuple[Tensor, Tensor, Tensor]:
     _, leaves, gradient = gradient_graph(objective, point, batch)
     size = len(columns)
     products = [flatten(second_derivative(leaves, gradient, u, differentiable=True)) for u in columns]

@@ -31,8 +31,8 @@ TOLERANCE = 1e-2
 # The most products with the Hessian, from a random start and near an earlier point. The second vector may be left
 # unfinished: its Ritz value lies below the eigenvalue.
 COLD, WARM = 30, 11
-# A warm start is the earlier u with so much of the earlier second vector, and less of every further one, so that none is
-# lost when they change places.
+# A warm start is the earlier u with so much of the earlier second vector, and less of every further one, so that none
+# is lost when they change places.
 MIXTURE = 0.5
 # Two more backward passes on the graph of the gradient, each about twice as long as the one before.
 THIRD_DERIVATIVE = 5.0
@@ -98,9 +98,9 @@ def measure_edge(
 ) -> EdgePoint:
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
-    start: (D, 2), what an earlier point gave as `vectors`. edge: the curvature from which an oscillation grows, 2/η.
+    start: what an earlier point gave as `vectors`. edge: the curvature from which an oscillation grows, 2/η.
     decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u. directions: k, from
-    two on all of them are measured too, near an earlier `frame` (D, k); so many leading eigenvectors are then `vectors`.
+    two on all of them are measured too, near an earlier `frame` (D, k); `vectors` are then the k leading ones (D, k).
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """

@@ -1,8 +1,8 @@
 """Gradient descent at the edge of stability along several critical directions at once.
 
 x: positions along them; Y: their Hessian less 2/η; −∇L·∇S_ij = α_ij drives Y, the Gram matrix ⟨∇S_ij, ∇S_kl⟩ = β_ijkl
-tells how an oscillation bends it. A pair {i, j} stands for ij and ji, and counts twice where i ≠ j. Derived here; for one
-direction it is ``normal_form``.
+tells how an oscillation bends it. A pair {i, j} stands for ij and ji, and counts twice where i ≠ j. Derived here; for
+one direction it is ``normal_form``.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ class Directions:
         """β by pairs (p, p), symmetric."""
         names = [f"{i}{j}" for i, j in self.pairs]
         count = len(names)
-        return sp.Matrix(
-            count, count, lambda a, b: sp.Symbol(f"beta_{names[min(a, b)]}_{names[max(a, b)]}", real=True)
-        )
+        return sp.Matrix(count, count, lambda a, b: sp.Symbol(f"beta_{names[min(a, b)]}_{names[max(a, b)]}", real=True))
 
     @property
     def multiplicity(self) -> sp.Matrix:
@@ -94,9 +92,7 @@ class Directions:
     @property
     def noise_root(self) -> sp.Matrix:
         """R (k, k), lower triangular, C = RRᵀ."""
-        return sp.Matrix(
-            self.size, self.size, lambda i, j: sp.Symbol(f"R_{i + 1}{j + 1}", real=True) if j <= i else 0
-        )
+        return sp.Matrix(self.size, self.size, lambda i, j: sp.Symbol(f"R_{i + 1}{j + 1}", real=True) if j <= i else 0)
 
     @property
     def squares(self) -> list[sp.Expr]:

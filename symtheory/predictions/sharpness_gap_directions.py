@@ -27,7 +27,7 @@ NOTES = (
     "P = x xᵀ: the equation in Y, P and C holds in the stationary mean, exactly; so does that for tr(Gamma X), with "
     "N = tr C, M = E |Yx|², V = E ⟨P − X, beta[P − X]⟩, N_s = tr(beta⁺ C_s), C_s the covariance of ∇S_ij·g",
     "the law of x and Y is normal in the limit, and Gamma X + X Gamma = eta C holds, where beta commutes with Y ↦ "
-    "X Y + Y X: for two directions with unequal X_11, X_22 if the ∇S_ij are orthogonal; otherwise tr(Gamma X) = eta N/2",
+    "X Y + Y X: for two directions with unequal X_11, X_22 if the ∇S_ij are orthogonal; tr(Gamma X) = eta N/2 always",
 )
 
 
