@@ -16,11 +16,12 @@ from numeric.sharpness import Objective
 from numeric.sharpness.parameters import flatten, unflatten
 from numeric.stability import Descent, EdgeRun, Plan, answer, forecast, load_edge_run, run_edge
 from numeric.stability import run as run_module
-from numeric.stability.critical_directions import carried_frame, measure_directions, oscillation_of
+from numeric.stability.critical_directions import carried_frame, measure_directions
 from numeric.stability.edge_point import EdgePoint, measure_edge
 from numeric.stability.generated import sharpness_gap
 from numeric.stability.reduced_dynamics import Ingredients, simulate
 from numeric.stability.third_order import third_order
+from numeric.stability.trail import Trail
 
 # x ∈ R² in a valley of Hessian 40 I + Σ_a M_a s_a whose floor falls along s ∈ R³; at η = 0.02 the edge is 100.
 ETA, CURVATURE = 0.02, 40.0
@@ -116,12 +117,17 @@ def test_against_dense_third_derivatives() -> None:
     theta = flatten(objective.parameters)
     values, vectors = torch.linalg.eigh(hessian(theta))
     values, vectors = values.flip(0)[:4], vectors.flip(1)[:, :3]
-    found = measure_directions(objective, objective, vectors, gradient(theta), values, earlier=None, lag=0.0, decay=0.0)
+    deviation = torch.randn(len(theta), dtype=torch.float64)
+    found = measure_directions(
+        objective, objective, vectors, gradient(theta), values, earlier=None, lag=0.0, decay=0.0, deviation=deviation
+    )
     along = (vectors.mT @ gradient(theta)) / values[:3]
     floor = theta - vectors @ along
     third = torch.func.jacrev(hessian)(floor)
     bends = torch.einsum("abc,ai,bj->ijc", third, vectors, vectors)
     across = bends - bends @ vectors @ vectors.mT
+    aside = deviation - vectors @ vectors.mT @ deviation
+    assert torch.allclose(found.rest, across @ torch.einsum("abc,a,b->c", third, aside, aside) / 2)
     assert torch.allclose(found.positions, along)
     assert torch.allclose(found.curvatures, vectors.mT @ hessian(floor) @ vectors)
     assert torch.allclose(found.alpha, -across @ gradient(floor))
@@ -186,9 +192,19 @@ def test_oscillation_beside_a_floor_that_moves() -> None:
     for k in range(1, len(x)):
         x[k] = -0.7 * x[k - 1] + torch.randn(1, generator=generator, dtype=torch.float64)
     floor = 0.5 * torch.arange(len(x), dtype=torch.float64).unsqueeze(1)
-    found = torch.stack([oscillation_of(list(block), 1) for block in (x + floor).split(21)]).mean()
-    assert float(found) == pytest.approx(1 / 0.51, rel=0.04)
-    assert bool(oscillation_of([x[0]], 1).isnan().all())
+    frame, variances, deviations = torch.ones(1, 1, dtype=torch.float64), [], []
+    for block in (x + floor).split(21):
+        trail = Trail(frame, 21)
+        assert trail.deviation() is None
+        assert bool(trail.oscillation().isnan().all())
+        for point in block:
+            trail.add(point)
+        variances.append(float(trail.oscillation()))
+        deviation = trail.deviation()
+        assert deviation is not None
+        deviations.append(float(deviation))
+    assert sum(variances) / 400 == pytest.approx(1 / 0.51, rel=0.04)
+    assert sum(d**2 for d in deviations) / 400 == pytest.approx(1 / 0.51, rel=0.25)
 
 
 @pytest.fixture(scope="module")

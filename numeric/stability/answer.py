@@ -157,6 +157,8 @@ def _of_referee(found: Forecast, referee: bool | None) -> list[str]:
 
 def _of_span(several: DirectionsForecast, referee: bool | None) -> list[str]:
     said = []
+    if not several.ratio.standard_error < float("inf"):
+        said.append("the normal form with what was measured diverges")
     if referee is False:
         measured = _shown(several.referee.value, several.referee.standard_error)
         said.append(f"the normal form itself fails: tr(ΓX) is {measured} times what its exact identity gives")

@@ -95,12 +95,14 @@ def measure_edge(
     tolerance: float = TOLERANCE,
     directions: int = 1,
     frame: Tensor | None = None,
+    deviation: Tensor | None = None,
 ) -> EdgePoint:
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
     start: what an earlier point gave as `vectors`. edge: the curvature from which an oscillation grows, 2/η.
     decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the Lanczos iteration for u. directions: k, from
     two on all of them are measured too, near an earlier `frame` (D, k); `vectors` are then the k leading ones (D, k).
+    deviation: of the run from where it lies on average (D,), for `CriticalDirections.rest`.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """
@@ -131,9 +133,16 @@ def measure_edge(
             pulled = gradient_there + decay * flatten(settled.parameters)
             curvatures = vector.new_tensor([*(pair.value for pair in pairs[:directions]), following]) + decay
             span = torch.stack([pair.vector for pair in pairs[:directions]], dim=1)
-            lag = HALF_STEPS / edge
             critical = measure_directions(
-                objective, settled, span, pulled, curvatures, earlier=frame, lag=lag, decay=decay
+                objective,
+                settled,
+                span,
+                pulled,
+                curvatures,
+                earlier=frame,
+                lag=HALF_STEPS / edge,
+                decay=decay,
+                deviation=deviation,
             )
     noise, drift_noise = slopes.var(dim=1, correction=0).tolist()
     return EdgePoint(
