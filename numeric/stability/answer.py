@@ -29,6 +29,7 @@ CONDITIONS = {
     "drift_noise": "the noise along ∇S widens the gap by {value:.0%}",
     "next_direction": "the eigenvalue after the {size} directions comes as near to the edge as {value:.0%} of the "
     "size of y",
+    "rest": "what fluctuates across the directions takes {value:.0%} of α",
     "unsettled": "the window starts away from where the gap settles, which changes it by {value:.0%}",
 }
 """Measured condition → what is said where it is violated, the gravest first."""

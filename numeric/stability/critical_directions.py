@@ -30,9 +30,9 @@ class CriticalDirections:
     frame: (D, k), orthonormal columns u_i. overlap: the smallest cosine between its span and that of the earlier frame,
     one without it. next_curvature: the eigenvalue that follows. In the frame: positions: x (k,), how far the iterate
     lies from the floor; curvatures: uᵢᵀ∇²L uⱼ (k, k) on the floor; alpha: −∇L·∇S_ij (k, k) and beta: ⟨∇S_ij, ∇S_kl⟩
-    (k, k, k, k), with ∇S_ij = ∇³L(u_i, u_j) and its part in the span taken out; rest: ½⟨∇³L(δ, δ), ∇S_ij⟩ (k, k) for the
-    run's deviation δ across the span, by which what fluctuates there lowers α, nan where δ is not known; noise: covariance (k, k) over the
-    samples of uᵢ·∇ℓ; drift_noise: that of ∇S_ij·∇ℓ (k, k, k, k). Weight decay is part of L.
+    (k, k, k, k), with ∇S_ij = ∇³L(u_i, u_j) and its part in the span taken out; rest: ½⟨∇³L(δ, δ), ∇S_ij⟩ (k, k) for
+    the run's deviation δ across the span, by which what fluctuates there lowers α, nan where δ is not known; noise:
+    covariance (k, k) over the samples of uᵢ·∇ℓ; drift_noise: that of ∇S_ij·∇ℓ (k, k, k, k). Weight decay is part of L.
     """
 
     frame: Tensor

@@ -13,6 +13,7 @@ from symtheory.predictions.critical_directions import (
     directions_map,
     normal_conditions,
     oscillation_identity,
+    sharpening_left,
     weighted_gap,
 )
 from symtheory.predictions.edge_gap import matrix_gap_relation
@@ -28,6 +29,8 @@ NOTES = (
     "N = tr C, M = E |Yx|², V = E ⟨P − X, beta[P − X]⟩, N_s = tr(beta⁺ C_s), C_s the covariance of ∇S_ij·g",
     "the law of x and Y is normal in the limit, and Gamma X + X Gamma = eta C holds, where beta commutes with Y ↦ "
     "X Y + Y X: for two directions with unequal X_11, X_22 if the ∇S_ij are orthogonal; tr(Gamma X) = eta N/2 always",
+    "alpha_left: what a direction of curvature h below the edge, with noise sigma_h of its own and kappa = ⟨∇S, ∇h⟩, "
+    "leaves of alpha; all of them take ½⟨∇³L[Sigma], ∇S⟩ off it, Sigma the covariance of the run in these directions",
 )
 
 
@@ -39,6 +42,7 @@ def statements() -> list[sp.Basic]:
         equation(sp.Function("tr")(sp.Symbol("Gamma X")), weighted_gap()),
         matrix_gap_relation(),
         equation(sp.Tuple(*normal_conditions()), sp.Tuple(0, 0, 0)),
+        equation(sp.Symbol("alpha_left"), sharpening_left()),
     ]
 
 
