@@ -71,6 +71,11 @@ def test_an_answer_with_its_conditions(
     assert again[0] == 0
     assert again[1].splitlines()[0] == record["sentence"]
     assert record["dynamics"]["sentence"] in again[1].splitlines()
+    words[words.index("-o") + 1] = str(tmp_path / "two")
+    record = json.loads(run(capsys, monkeypatch, *words, "--directions", "2", "--json")[1])
+    assert record["directions"]["directions"] == 2
+    assert record["directions"]["simulated_gap"]["value"] > 0
+    assert run(capsys, monkeypatch, *words, "--directions", "0")[0] == 2
 
 
 def test_what_is_missing_is_said_in_one_line(

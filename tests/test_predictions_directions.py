@@ -9,14 +9,17 @@ from torch import Tensor
 
 from symtheory.catalog.curved_valley import curved_valley
 from symtheory.predictions.critical_directions import (
+    BENDING,
     DRIFT_NOISE,
     MIXED,
     NOISE,
+    OUTSIDE_NOISE,
     SPREAD,
     Directions,
     directions_map,
     normal_conditions,
     oscillation_identity,
+    sharpening_left,
     weighted_gap,
 )
 from symtheory.predictions.edge_gap import MIXED as MIXED_OF_ONE
@@ -24,6 +27,7 @@ from symtheory.predictions.edge_gap import SPREAD as SPREAD_OF_ONE
 from symtheory.predictions.edge_gap import exact_gap
 from symtheory.predictions.normal_form import NOISE as DEVIATION
 from symtheory.predictions.normal_form import SHARPENING, STABILIZATION, XI, X, Y, normal_form
+from symtheory.predictions.stationary_second_moments import CURVATURE
 from symtheory.predictions.symbols import ETA
 
 SEED = 31337
@@ -175,7 +179,7 @@ def test_identities_and_what_the_leading_order_needs(made: object) -> None:
         assert abs(score(weighted - exact + 0.02 * found["spread"] / 4, 0.0)) > 8
         for i, j in ((0, 0), (0, 1), (1, 1)):
             assert abs(score(found["bare"][:, i, j], 0.02 * float(found["C"][i, j]))) < 4
-        gap = made.sharpness_gap_matrix(found["X"], found["C"], 0.02)  # type: ignore[attr-defined]
+        gap = made.sharpness_gap_matrix(found["X"], found["C"], 0.02, 0.0)  # type: ignore[attr-defined]
         deviations[name] = float((-found["y"].mean(0) - gap).abs().max() / gap.abs().max())
     assert deviations["orthogonal"] < 0.2
     assert deviations["correlated"] > 0.6
@@ -210,3 +214,25 @@ def test_the_limiting_law_is_normal_where_the_bends_are_orthogonal() -> None:
     )
     assert sp.simplify(sp.expand(flux - spread)) == 0
     assert "P" in str(oscillation_identity())
+
+
+def test_a_direction_outside_takes_its_part_of_the_sharpening() -> None:
+    """SGD on ½(S_c + 3s)x² + ½(30 + 4s)w² − s/2 with noise: E x² = 2α/β for the α that is left, not for all of it.
+
+    n = 200, 6000 steps, within 5 %; the pull takes a third of α.
+    """
+    eta, edge, curvature, sigma, kappa, alpha, beta = 0.02, 100.0, 30.0, 13.0, 12.0, 1.5, 9.0
+    known = {ETA: eta, CURVATURE: curvature, OUTSIDE_NOISE: sigma, BENDING: kappa, SHARPENING: alpha}
+    left = float(sharpening_left().subs(known))
+    assert 0.6 < left / alpha < 0.75
+    generator = torch.Generator().manual_seed(SEED)
+    x, w, s = (torch.zeros(200, dtype=torch.float64) for _ in range(3))
+    s = s - 1.0
+    total = torch.zeros(200, dtype=torch.float64)
+    for k in range(6000):
+        xi, zeta = torch.randn(2, 200, generator=generator, dtype=torch.float64)
+        slopes = (edge + 3 * s) * x + 4 * xi, (curvature + 4 * s) * w + sigma * zeta, 1.5 * x**2 + 2 * w**2 - 0.5
+        x, w, s = (value - eta * slope for value, slope in zip((x, w, s), slopes, strict=True))
+        total += x**2 / 4500 if k >= 1500 else 0
+    assert float(total.mean()) == pytest.approx(2 * left / beta, rel=0.05)
+    assert float(total.mean()) != pytest.approx(2 * alpha / beta, rel=0.3)

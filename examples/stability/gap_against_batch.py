@@ -1,6 +1,7 @@
 """The sharpness gap of small networks against batch size and forecast; which runs are at the edge at all.
 
     python examples/stability/gap_against_batch.py [--folder results/gap] [--quick] [--case NAME] [--workers 2]
+        [--directions 1]
 
 Every run writes its state at every measurement and goes on from it when the study is started again.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from edge_cases import CASES, LOSSES, SAMPLES
+from edge_cases import CASES, LOSSES, SAMPLES, Case
 from gap_summary import fits, series, show
 from rich.console import Console
 
@@ -35,7 +36,7 @@ BATCHES_MEASURED = 2  # for batch sharpness, at every measurement
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the study: a name of CASES, the batch size and how long it takes."""
+    """One run of the study: a name of CASES, the batch size, how long it takes and how many critical directions."""
 
     case: str
     batch_size: int
@@ -46,7 +47,8 @@ class Run:
     @property
     def place(self) -> Path:
         """The folder of this run."""
-        return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}"
+        several = f"_directions_{self.directions}" if self.directions > 1 else ""
+        return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}{several}"
 
 
 def carry_out(run: Run) -> dict[str, Any]:
@@ -117,10 +119,14 @@ def _runs(options: argparse.Namespace, folder: Path) -> list[Run]:
         plan = Plan(QUICK_STEPS, QUICK_EVERY, batches=1)
         return [Run(case.name, QUICK_BATCH, plan, options.seed, folder) for case in chosen]
     return [
-        Run(case.name, batch, Plan(case.steps, case.every, batches=BATCHES_MEASURED), options.seed, folder)
+        Run(case.name, batch, _plan(case, options.directions), options.seed, folder)
         for case in chosen
         for batch in case.batches
     ]
+
+
+def _plan(case: Case, directions: int) -> Plan:
+    return Plan(case.steps, case.every, batches=BATCHES_MEASURED, directions=directions)
 
 
 def _processor_seconds() -> float:
@@ -134,7 +140,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("results/gap"))
     parser.add_argument("--quick", action="store_true", help="one batch size and 90 steps of every case")
     parser.add_argument("--case", choices=list(CASES), help="images, network and loss; default: all")
-    for name, value in (("--workers", 2), ("--seed", 0)):
+    for name, value in (("--workers", 2), ("--seed", 0), ("--directions", 1)):
         parser.add_argument(name, type=int, default=value)
     return parser.parse_args()
 

@@ -29,6 +29,8 @@ CONDITIONS = {
     "drift_noise": "the noise along ∇S widens the gap by {value:.0%}",
     "next_direction": "the eigenvalue after the {size} directions comes as near to the edge as {value:.0%} of the "
     "size of y",
+    "rest": "what fluctuates across the directions takes {value:.0%} of α",
+    "unsettled": "the window starts away from where the gap settles, which changes it by {value:.0%}",
 }
 """Measured condition → what is said where it is violated, the gravest first."""
 
@@ -75,8 +77,8 @@ def answer(found: Forecast) -> Answer:
     said = f"{measured}, forecast {found.forecasts[found.best].value:.3g}"
     if several is not None:
         said = (
-            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together and "
-            f"{several.alone.value:.3g} of one, both from where the window starts, {several.settled_gap:.3g} once settled"
+            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together, "
+            f"{several.alone.value:.3g} of one alone, from where the window starts"
         )
     if deviation - width > HOLDS:
         reasons = tuple(_violations(found, referee))
@@ -156,6 +158,8 @@ def _of_referee(found: Forecast, referee: bool | None) -> list[str]:
 
 def _of_span(several: DirectionsForecast, referee: bool | None) -> list[str]:
     said = []
+    if not several.ratio.standard_error < float("inf"):
+        said.append("the normal form with what was measured diverges")
     if referee is False:
         measured = _shown(several.referee.value, several.referee.standard_error)
         said.append(f"the normal form itself fails: tr(ΓX) is {measured} times what its exact identity gives")

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from numeric.sharpness.batch import Batch
 from numeric.sharpness.cost import HESSIAN_PRODUCT
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.parameters import Point, flatten, unflatten
 from numeric.sharpness.second_order import gradient_graph, second_derivative
 from numeric.stability.sample_slopes import sample_slopes
+from numeric.stability.third_order import third_derivative
 
 # A backward pass on the graph of a product with the Hessian, in forward+backward units.
 THIRD_BACKWARD = 3.0
-# Steps between two measurements below which the oscillation is not told from the line that the floor follows.
-FEWEST = 7
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class CriticalDirections:
     frame: (D, k), orthonormal columns u_i. overlap: the smallest cosine between its span and that of the earlier frame,
     one without it. next_curvature: the eigenvalue that follows. In the frame: positions: x (k,), how far the iterate
     lies from the floor; curvatures: uᵢᵀ∇²L uⱼ (k, k) on the floor; alpha: −∇L·∇S_ij (k, k) and beta: ⟨∇S_ij, ∇S_kl⟩
-    (k, k, k, k), with ∇S_ij = ∇³L(u_i, u_j) and its part in the span taken out; noise, noise_at_iterate: covariance
-    (k, k) over the samples of uᵢ·∇ℓ on the floor and where the run stands; drift_noise: that of ∇S_ij·∇ℓ
-    (k, k, k, k) on the floor. Weight decay is part of L.
+    (k, k, k, k), with ∇S_ij = ∇³L(u_i, u_j) and its part in the span taken out; rest: ½⟨∇³L(δ, δ), ∇S_ij⟩ (k, k) for
+    the run's deviation δ across the span, by which what fluctuates there lowers α, nan where δ is not known; noise:
+    covariance (k, k) over the samples of uᵢ·∇ℓ; drift_noise: that of ∇S_ij·∇ℓ (k, k, k, k). Weight decay is part of L.
     """
 
     frame: Tensor
@@ -42,13 +42,13 @@ class CriticalDirections:
     curvatures: Tensor
     alpha: Tensor
     beta: Tensor
+    rest: Tensor
     noise: Tensor
-    noise_at_iterate: Tensor
     drift_noise: Tensor
 
     def tensors(self, share: float) -> dict[str, Tensor]:
         """What is recorded of a run, float64 on the CPU; share: of a sample's variance in the batches' gradients."""
-        names = ("positions", "curvatures", "alpha", "beta", "noise", "noise_at_iterate", "drift_noise")
+        names = ("positions", "curvatures", "alpha", "beta", "rest", "noise", "drift_noise")
         found = {name: getattr(self, name) * (share if "noise" in name else 1.0) for name in names}
         found |= {"overlap": torch.tensor(self.overlap), "next_curvature": torch.tensor(self.next_curvature)}
         return {name: value.to("cpu", torch.float64) for name, value in found.items()}
@@ -66,23 +66,6 @@ def carried_frame(vectors: Tensor, earlier: Tensor | None) -> tuple[Tensor, floa
     return vectors @ left @ right, float(cosines[-1])
 
 
-def oscillation_of(trail: list[Tensor], size: int) -> Tensor:
-    """E xxᵀ (k, k) over consecutive steps, from where they lay along the frame (k,); nan for too few steps.
-
-    The floor under them moves slowly: it is their least-squares line.
-    """
-    steps = len(trail)
-    if steps < FEWEST:
-        return torch.full((size, size), torch.nan, dtype=torch.float64)
-    along = torch.stack(trail).to("cpu", torch.float64)
-    time = torch.linspace(-1, 1, steps, dtype=torch.float64)
-    line = torch.stack([torch.ones_like(time), time], dim=1)
-    line, _ = torch.linalg.qr(line)
-    left = along - line @ (line.mT @ along)
-    # An oscillation at the edge has hardly any power at low frequency: the line takes nothing of it.
-    return left.mT @ left / steps
-
-
 def measure_directions(
     objective: Objective,
     settled: Objective,
@@ -93,12 +76,14 @@ def measure_directions(
     earlier: Tensor | None,
     lag: float,
     decay: float,
+    deviation: Tensor | None = None,
 ) -> CriticalDirections:
     """Measure the run's point `objective.parameters` in the span of eigenvectors (D, k) of the Hessian at `settled`.
 
-    slope: ∇L at `settled` (D,); curvatures: the eigenvalues there and the one that follows (k + 1,); lag: η times the
-    steps of flow that lie between the two points, through which the curvatures have drifted. Costs 4 + 4k + 4p units,
-    p = k(k+1)/2: the gradients' graph, k products with the Hessian, p derivatives of them, slopes of all samples.
+    slope: ∇L at `settled` (D,); curvatures: the eigenvalues there and the one that follows (k + 1,); lag: the time of
+    gradient flow that lies between the two points, for which the curvatures have drifted at α; deviation: of the
+    run from where it lies on average (D,). Costs 2 + 3k + 4p units, p = k(k+1)/2: the gradient's graph, k products with
+    the Hessian, p derivatives of them, slopes of all samples; and 6 for the deviation.
     """
     size = eigenvectors.shape[1]
     frame, overlap = carried_frame(eigenvectors, earlier)
@@ -117,10 +102,10 @@ def measure_directions(
     drifting = [unflatten(row, floor) for row in across]
     along = [*columns, *drifting]
     slopes = torch.cat([sample_slopes(objective, floor, batch, *along) for batch in objective.batches()], dim=1)
-    here = torch.cat(
-        [sample_slopes(objective, objective.parameters, batch, *columns) for batch in objective.batches()], dim=1
-    )
     covariance = _covariance(slopes)
+    rest = torch.full_like(alpha, torch.nan)
+    if deviation is not None:
+        rest = (across @ _bend_of(objective, floor, deviation - frame @ (frame.mT @ deviation)))[pairs] / 2
     return CriticalDirections(
         frame=frame,
         overlap=overlap,
@@ -129,8 +114,8 @@ def measure_directions(
         curvatures=frame.mT @ bent.mT + decay * torch.eye(size).to(frame) - lag * alpha,
         alpha=alpha,
         beta=(across @ across.mT)[pairs][:, :, pairs],
+        rest=rest,
         noise=covariance[:size, :size],
-        noise_at_iterate=_covariance(here),
         drift_noise=covariance[size:, size:][pairs][:, :, pairs],
     )
 
@@ -151,7 +136,7 @@ def _derivatives(objective: Objective, point: Point, columns: list[Point]) -> tu
     return gradient, bent, bends
 
 
-def _of_batch(objective: Objective, point: Point, batch: object, columns: list[Point]) -> tuple[Tensor, Tensor, Tensor]:
+def _of_batch(objective: Objective, point: Point, batch: Batch, columns: list[Point]) -> tuple[Tensor, Tensor, Tensor]:
     _, leaves, gradient = gradient_graph(objective, point, batch)
     size = len(columns)
     products = [flatten(second_derivative(leaves, gradient, u, differentiable=True)) for u in columns]
@@ -164,6 +149,18 @@ def _of_batch(objective: Objective, point: Point, batch: object, columns: list[P
     pairs = size * (size + 1) // 2
     objective.cost.add(size * HESSIAN_PRODUCT + pairs * THIRD_BACKWARD, batch.size)
     return flatten(gradient).detach(), torch.stack(products).detach(), torch.stack(bends)
+
+
+def _bend_of(objective: Objective, point: Point, direction: Tensor) -> Tensor:
+    """∇³L(δ, δ) (D,) over all samples."""
+    total, samples = torch.zeros_like(direction), 0
+    for batch in objective.batches():
+        _, leaves, gradient = gradient_graph(objective, point, batch)
+        _, bend = third_derivative(leaves, gradient, unflatten(direction, point))
+        objective.cost.add(HESSIAN_PRODUCT + THIRD_BACKWARD, batch.size)
+        total = total + batch.size * flatten(bend)
+        samples += batch.size
+    return total / samples
 
 
 def _slope(value: Tensor, leaves: Point) -> Tensor:

@@ -29,10 +29,12 @@ class DirectionsForecast:
     the replicas, each with coefficients of its own (resampled in blocks of time): what one run may deviate by. alone:
     the same of the first eigenvector alone; settled_gap: of all directions, in a second window that follows the first.
     leading_gap, leading_trace_gap: of the Γ with ΓX + XΓ = ηC; nan where X is not positive. normality: how far β is
-    from commuting with Y ↦ XY + YX (0: the law is normal and Γ exact to leading order; dimensionless). balance: part of
-    α that the oscillation takes back, over all steps of the run; rise: part of α that is seen as a rise of Y. What the
-    two leave of one is a force that the form does not know. referee: tr(ΓX) over what the exact identity gives.
-    overlap: the smallest cosine between spans of consecutive measurements. conditions: as in `Forecast`.
+    from commuting with Y ↦ XY + YX (0: the law is normal and Γ exact to leading order; dimensionless). rest: part of α
+    that is taken off for what fluctuates across the directions; only `alone` goes without. Of the α that is left,
+    balance: the part that the oscillation takes back, over all steps of the run; rise: the part that is seen as a rise
+    of Y; what the two leave of one is a force that the form does not know. referee: tr(ΓX) over what the exact identity
+    gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not settled has. overlap: the smallest cosine
+    between the spans of consecutive measurements. conditions: as in `Forecast`.
     """
 
     size: int
@@ -45,6 +47,7 @@ class DirectionsForecast:
     leading_gap: float
     leading_trace_gap: float
     normality: float
+    rest: float
     balance: Estimate
     rise: float
     referee: Estimate
@@ -53,8 +56,10 @@ class DirectionsForecast:
 
     @property
     def ratio(self) -> Estimate:
-        """The measured gap over the simulated one, with the latter's error."""
+        """The measured gap over the simulated one, with the latter's error; nan ± inf where the simulation diverges."""
         simulated = self.simulated_gap
+        if not math.isfinite(simulated.standard_error):
+            return simulated
         value = self.gap.value / simulated.value
         return Estimate(value, abs(value / simulated.value) * simulated.standard_error, simulated.n)
 
@@ -65,7 +70,7 @@ class DirectionsForecast:
         for name in estimates:
             estimate = getattr(self, name)
             record[name] = {"value": estimate.value, "standard_error": estimate.standard_error}
-        for name in ("settled_gap", "leading_gap", "leading_trace_gap", "normality", "rise", "overlap"):
+        for name in ("settled_gap", "leading_gap", "leading_trace_gap", "normality", "rest", "rise", "overlap"):
             record[name] = getattr(self, name)
         return record | {"conditions": self.conditions}
 
@@ -78,6 +83,9 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> Directi
     found = {name: values[inside] for name, values in run.directions.items()}
     if float(found["noise"].mean()) == 0:
         return None
+    rest = found["rest"].nan_to_num()
+    share = float((rest.mean(0) * found["alpha"].mean(0)).sum() / found["alpha"].mean(0).square().sum())
+    found["alpha"] = found["alpha"] - rest
     size = found["positions"].shape[1]
     distances = found["curvatures"] - run.edge * torch.eye(size, dtype=torch.float64)
     largest = torch.linalg.eigvalsh(distances)[:, -1]
@@ -102,13 +110,16 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> Directi
         leading_gap=math.nan if gap is None else float(torch.linalg.eigvalsh(gap)[0]),
         leading_trace_gap=math.nan if gap is None else float(gap.trace()),
         normality=_normality(means["beta"], oscillation),
+        rest=share,
         balance=_balance(found),
         rise=_rise(means["alpha"], distances, steps, run.descent.lr),
-        referee=_referee(functions, found, distances, run.descent.lr),
+        referee=_referee(functions, found, distances, steps, run.descent.lr),
         overlap=float(found["overlap"].min()),
         conditions={
             "next_direction": reach / max(run.edge - float(means["next_curvature"]), reach * 1e-3),
             "alpha_with_y": together / abs(against),
+            "rest": share,
+            "unsettled": float((simulated[0, 0].mean() / simulated[1, 0].mean()).abs()) - 1,
         },
     )
 
@@ -168,7 +179,7 @@ def _leading(functions: Any, oscillation: Tensor, noise: Tensor, eta: float) -> 
     """Γ (k, k), None where X is not positive definite: then fewer directions are critical."""
     if not float(torch.linalg.eigvalsh(oscillation)[0]) > 0:
         return None
-    gap: Tensor = functions.sharpness_gap_matrix(oscillation, noise, eta)
+    gap: Tensor = functions.sharpness_gap_matrix(oscillation, noise, eta, 0.0)
     return gap
 
 
@@ -182,11 +193,12 @@ def _normality(beta: Tensor, oscillation: Tensor) -> float:
 
 
 def _balance(found: dict[str, Tensor]) -> Estimate:
-    """⟨α, ½β[X]⟩/⟨α, α⟩ with X over all steps between the measurements."""
-    bent = torch.einsum("tijkl,tkl->tij", found["beta"], found["oscillation"]) / 2
+    """⟨α, ½β[X]⟩/⟨α, α⟩ with X over all steps between the measurements, or at these where they follow closely."""
+    x, between = found["positions"], found["oscillation"]
+    oscillation = torch.where(between.isfinite(), between, x.unsqueeze(2) * x.unsqueeze(1))
+    bent = torch.einsum("tijkl,tkl->tij", found["beta"], oscillation) / 2
     size = bent.shape[1] ** 2
     series = torch.cat([found["alpha"].flatten(1), bent.flatten(1)], dim=1)
-    series = series[series.isfinite().all(1)]
     return of_means(lambda m: (m[:size] * m[size:]).sum() / (m[:size] * m[:size]).sum(), series)
 
 
@@ -196,8 +208,8 @@ def _rise(alpha: Tensor, distances: Tensor, steps: Tensor, eta: float) -> float:
     return slope_of(along, steps) / eta / float(alpha.square().sum())
 
 
-def _referee(functions: Any, found: dict[str, Tensor], distances: Tensor, eta: float) -> Estimate:
-    """tr(ΓX) over the exact identity, both with moments of the run."""
+def _referee(functions: Any, found: dict[str, Tensor], distances: Tensor, steps: Tensor, eta: float) -> Estimate:
+    """tr(ΓX) over the exact identity less the rise of the energy, all with moments of the run."""
     x, alpha, beta = found["positions"], found["alpha"], found["beta"]
     size = x.shape[1]
     square = x.unsqueeze(2) * x.unsqueeze(1)
@@ -206,6 +218,8 @@ def _referee(functions: Any, found: dict[str, Tensor], distances: Tensor, eta: f
     noise = found["noise"].diagonal(dim1=1, dim2=2).sum(1)
     columns = [alpha, beta, distances, square, found["drift_noise"]]
     flat = torch.cat([*(c.flatten(1) for c in columns), torch.stack([fourth, moved, noise], dim=1)], dim=1)
+    inverse = torch.linalg.pinv(beta.mean(0).reshape(size**2, -1), hermitian=True)
+    rise = slope_of(torch.einsum("ta,ab,tb->t", distances.flatten(1), inverse, distances.flatten(1)), steps) / eta
     sizes = [size**2, size**4, size**2, size**2, size**4, 1, 1, 1]
 
     def measured_over_identity(means: Tensor) -> Tensor:
@@ -217,6 +231,6 @@ def _referee(functions: Any, found: dict[str, Tensor], distances: Tensor, eta: f
         spread = quartic - 2 * oscillation @ gram @ p + oscillation @ gram @ oscillation
         drift_noise = (torch.linalg.pinv(gram, hermitian=True) * drift).sum()
         exact = functions.sharpness_gap_directions_identity(trace, mixed, spread, drift_noise, eta)
-        return (-(y @ oscillation) / exact).squeeze()
+        return (-(y @ oscillation) / (exact - rise)).squeeze()
 
     return of_means(measured_over_identity, flat)

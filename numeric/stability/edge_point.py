@@ -36,8 +36,8 @@ COLD, WARM = 30, 10
 # products after the eleventh only: warm-started on a perceptron of a million parameters, u had a residual of 5e-3 with
 # six after as many, and 3e-3 with all.
 VECTORS, FURTHER_VECTORS = 6, 3
-# A warm start is the earlier u with so much of the earlier second vector, and less of every further one, so that none is
-# lost when they change places.
+# A warm start is the earlier u with so much of the earlier second vector, and less of every further one, so that none
+# is lost when they change places.
 MIXTURE = 0.5
 # Two more backward passes on the graph of the gradient, each about twice as long as the one before.
 THIRD_DERIVATIVE = 5.0
@@ -104,13 +104,15 @@ def measure_edge(
     tolerance: float = TOLERANCE,
     directions: int = 1,
     frame: Tensor | None = None,
+    deviation: Tensor | None = None,
 ) -> EdgePoint:
     """Measure the point `objective.parameters`, with u warm-started from `start`, whose sign it takes.
 
-    start: (D, 2), what an earlier point gave as `vectors`. velocity: the last step, None for none. edge: the curvature
-    from which an oscillation grows, 2(1 + μ)/η. decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the
-    Lanczos iteration for u. directions: k, from two on all of them are measured too, near an earlier `frame` (D, k); so
-    many leading eigenvectors are then `vectors`.
+    start: what an earlier point gave as `vectors`. velocity: the last step, None for none. edge: the curvature from
+    which an oscillation grows, 2(1 + μ)/η. decay: λ of a weight decay, which adds λ‖θ‖²/2 to L. tolerance: of the
+    Lanczos iteration for u. directions: k, from two on all of them are measured too, near an earlier `frame` (D, k);
+    `vectors` are then the k leading ones (D, k). deviation: of the run from where it lies on average (D,), for
+    `CriticalDirections.rest`.
     At the iterate itself −∇L·∇S is α − βx²/2, the drift of S, which vanishes on average at the edge: α is read off
     where the oscillation has been taken out. Raises SharpnessError where a product is not finite.
     """
@@ -145,9 +147,16 @@ def measure_edge(
             pulled = gradient_there + decay * flatten(settled.parameters)
             curvatures = vector.new_tensor([*(pair.value for pair in pairs[:directions]), following]) + decay
             span = torch.stack([pair.vector for pair in pairs[:directions]], dim=1)
-            lag = HALF_STEPS / edge
             critical = measure_directions(
-                objective, settled, span, pulled, curvatures, earlier=frame, lag=lag, decay=decay
+                objective,
+                settled,
+                span,
+                pulled,
+                curvatures,
+                earlier=frame,
+                lag=HALF_STEPS / edge,
+                decay=decay,
+                deviation=deviation,
             )
     noise, drift_noise = slopes.var(dim=1, correction=0).tolist()
     return EdgePoint(

@@ -33,6 +33,8 @@ def edge_picture(run: EdgeRun, found: Answer | None = None, title: str = "") -> 
         data["forecasts"] = {
             NAMES[name]: forecast.edge - estimate.value for name, estimate in forecast.forecasts.items()
         }
+        if (several := forecast.directions) is not None:
+            data["forecasts"][f"{several.size} directions, simulated"] = forecast.edge - several.simulated_gap.value
     return data
 
 

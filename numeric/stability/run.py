@@ -17,11 +17,11 @@ from numeric.sharpness.border import check_border
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.parameters import Point, flatten, scaled
 from numeric.stability.batch_curvature import batch_curvature
-from numeric.stability.critical_directions import oscillation_of
 from numeric.stability.descent import Descent
 from numeric.stability.edge_point import EdgePoint, measure_edge
 from numeric.stability.edge_run import EdgeRun, load_edge_run, table
 from numeric.stability.third_order import ThirdOrder, third_order
+from numeric.stability.trail import Trail
 from numeric.training.progress import progress_bar
 from numeric.training.stream_seed import stream_seed
 
@@ -132,7 +132,7 @@ class _Training:
         rows = [{name: float(state.records[name][k]) for name in MEASURED} for k in range(len(steps))]
         found = [{name: values[k] for name, values in state.directions.items()} for k in range(len(steps))]
         frame = None if state.frame is None else state.frame.to(self.objective.device)
-        trail: list[Tensor] = []
+        trail = None if frame is None else Trail(frame, self.plan.every)
         diverged = state.diverged_at
         step = state.step
 
@@ -146,21 +146,23 @@ class _Training:
             while step < self.plan.steps and diverged is None:
                 if self.plan.is_measured(step) and (not steps or steps[-1] < step):
                     try:
-                        row, point, share = self._measure(theta, velocity, vectors, frame, step)
+                        row, point, share = self._measure(theta, velocity, vectors, trail, step)
                     except SharpnessError:
                         diverged = step
                         break
                     vectors = point.vectors
                     if point.critical is not None:
-                        oscillation = oscillation_of(trail, self.plan.directions)
+                        frame = point.critical.frame
+                        following = Trail(frame, self.plan.every)
+                        oscillation = (trail or following).oscillation()
                         found.append({**point.critical.tensors(share), "oscillation": oscillation})
-                        frame, trail = point.critical.frame, []
+                        trail = following
                     rows.append(row)
                     steps.append(step)
                     self._save(stand())
                     show(step)
-                if frame is not None:
-                    trail.append(flatten(theta) @ frame)
+                if trail is not None:
+                    trail.add(flatten(theta))
                 batch = self.descent.batch(self.whole, self.seed, step)
                 value, theta, velocity = self.descent.step(self.objective, batch, theta, velocity)
                 diverged = None if math.isfinite(value) else step
@@ -170,7 +172,7 @@ class _Training:
         return stood
 
     def _measure(
-        self, theta: Point, velocity: Point, vectors: Tensor | None, frame: Tensor | None, step: int
+        self, theta: Point, velocity: Point, vectors: Tensor | None, trail: Trail | None, step: int
     ) -> tuple[dict[str, float], EdgePoint, float]:
         here = self.objective.at(theta)
         generator = torch.Generator(here.device).manual_seed(stream_seed(self.seed, "start of the vectors", 0, step))
@@ -184,7 +186,8 @@ class _Training:
             velocity=velocity,
             decay=decay,
             directions=self.plan.directions,
-            frame=frame,
+            frame=None if trail is None else trail.frame,
+            deviation=None if trail is None else trail.deviation(),
         )
         share = point.share_of_noise(self.descent.samples_of(point.samples), replacement=False)
         found = {name: float(getattr(point, name)) for name in MEASURED if hasattr(point, name)}

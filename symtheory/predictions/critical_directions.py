@@ -1,8 +1,8 @@
 """Gradient descent at the edge of stability along several critical directions at once.
 
 x: positions along them; Y: their Hessian less 2/η; −∇L·∇S_ij = α_ij drives Y, the Gram matrix ⟨∇S_ij, ∇S_kl⟩ = β_ijkl
-tells how an oscillation bends it. A pair {i, j} stands for ij and ji, and counts twice where i ≠ j. Derived here; for one
-direction it is ``normal_form``.
+tells how an oscillation bends it. A pair {i, j} stands for ij and ji, and counts twice where i ≠ j. Derived here; for
+one direction it is ``normal_form``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ import sympy as sp
 from symtheory.matrix_calculus.polynomial import identity, letter
 from symtheory.matrix_calculus.symbols import SymmetricSymbol
 from symtheory.predictions.equation import equation
+from symtheory.predictions.normal_form import SHARPENING
+from symtheory.predictions.stationary_second_moments import (
+    CURVATURE,
+    MOMENTUM,
+    OTHER,
+    moment_factor,
+    with_positive_factors,
+)
 from symtheory.predictions.stochastic_map import StochasticMap
 from symtheory.predictions.symbols import ETA
 
@@ -31,6 +39,12 @@ NOISE = sp.Symbol("N", nonnegative=True)
 
 DRIFT_NOISE = sp.Symbol("N_s", nonnegative=True)
 """tr(β⁺ C_s), with the covariance C_s of ∇S_ij·g."""
+
+OUTSIDE_NOISE = sp.Symbol("sigma_h", positive=True)
+"""Standard deviation of the batch gradient along a direction of curvature h that is not critical."""
+
+BENDING = sp.Symbol("kappa", real=True)
+"""⟨∇S, ∇h⟩."""
 
 _ORDER = sp.Symbol("epsilon", positive=True)
 _DRIFT_SCALE = sp.Symbol("r", positive=True)
@@ -77,9 +91,7 @@ class Directions:
         """β by pairs (p, p), symmetric."""
         names = [f"{i}{j}" for i, j in self.pairs]
         count = len(names)
-        return sp.Matrix(
-            count, count, lambda a, b: sp.Symbol(f"beta_{names[min(a, b)]}_{names[max(a, b)]}", real=True)
-        )
+        return sp.Matrix(count, count, lambda a, b: sp.Symbol(f"beta_{names[min(a, b)]}_{names[max(a, b)]}", real=True))
 
     @property
     def multiplicity(self) -> sp.Matrix:
@@ -94,9 +106,7 @@ class Directions:
     @property
     def noise_root(self) -> sp.Matrix:
         """R (k, k), lower triangular, C = RRᵀ."""
-        return sp.Matrix(
-            self.size, self.size, lambda i, j: sp.Symbol(f"R_{i + 1}{j + 1}", real=True) if j <= i else 0
-        )
+        return sp.Matrix(self.size, self.size, lambda i, j: sp.Symbol(f"R_{i + 1}{j + 1}", real=True) if j <= i else 0)
 
     @property
     def squares(self) -> list[sp.Expr]:
@@ -241,6 +251,15 @@ def normal_conditions() -> tuple[sp.Expr, ...]:
     precision = sp.Matrix(rows)
     unequal = precision - precision.T
     return tuple(sp.factor(unequal[a, b]) for a in range(3) for b in range(a + 1, 3))
+
+
+@cache
+def sharpening_left() -> sp.Expr:
+    """α less what a direction w outside takes off it: ½ h w² adds −½κw² to −∇L·∇S, and noise keeps E w² up."""
+    square = sp.Symbol("w", real=True) ** 2
+    taken = -sp.diff(CURVATURE * square / 2, CURVATURE) * BENDING
+    variance = OUTSIDE_NOISE**2 * with_positive_factors(moment_factor().subs({OTHER: CURVATURE, MOMENTUM: 0}))
+    return SHARPENING + taken.subs(square, variance)
 
 
 @cache

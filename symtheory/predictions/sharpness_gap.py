@@ -93,6 +93,7 @@ def derive(subject: Subject) -> Prediction:
             Assumption("at the edge: the sharpness has reached S_c, 2/η without momentum, and stays near it", True),
             Assumption("training sharpens: α = −∇L·∇S > 0, and α, β, σ_u change little while x and y relax", True),
             Assumption("one critical direction: the next eigenvalue lies below S_c by much more than the gap", True),
+            Assumption("what fluctuates in other directions takes little of α, or is taken off it (alpha_left)", True),
             Assumption("along ∇S⊥ the loss is nearly straight: its curvature there is small against α/|y|", True),
             Assumption("the noise of the batch gradient along ∇S⊥ is small, or kappa*gap_s is added to the gap", True),
             Assumption("the corrections are small against one, else the formulas are out of their range", True),

@@ -13,6 +13,7 @@ from symtheory.predictions.critical_directions import (
     directions_map,
     normal_conditions,
     oscillation_identity,
+    sharpening_left,
     weighted_gap,
 )
 from symtheory.predictions.edge_gap import matrix_gap_relation
@@ -27,7 +28,9 @@ NOTES = (
     "P = x xᵀ: the equation in Y, P and C holds in the stationary mean, exactly; so does that for tr(Gamma X), with "
     "N = tr C, M = E |Yx|², V = E ⟨P − X, beta[P − X]⟩, N_s = tr(beta⁺ C_s), C_s the covariance of ∇S_ij·g",
     "the law of x and Y is normal in the limit, and Gamma X + X Gamma = eta C holds, where beta commutes with Y ↦ "
-    "X Y + Y X: for two directions with unequal X_11, X_22 if the ∇S_ij are orthogonal; otherwise tr(Gamma X) = eta N/2",
+    "X Y + Y X: for two directions with unequal X_11, X_22 if the ∇S_ij are orthogonal; tr(Gamma X) = eta N/2 always",
+    "alpha_left: what a direction of curvature h below the edge, with noise sigma_h of its own and kappa = ⟨∇S, ∇h⟩, "
+    "leaves of alpha; all of them take ½⟨∇³L[Sigma], ∇S⟩ off it, Sigma the covariance of the run in these directions",
 )
 
 
@@ -39,6 +42,7 @@ def statements() -> list[sp.Basic]:
         equation(sp.Function("tr")(sp.Symbol("Gamma X")), weighted_gap()),
         matrix_gap_relation(),
         equation(sp.Tuple(*normal_conditions()), sp.Tuple(0, 0, 0)),
+        equation(sp.Symbol("alpha_left"), sharpening_left()),
     ]
 
 
@@ -103,18 +107,19 @@ def _amplitudes_source(name: str, source: str) -> str:
 
 
 def _matrix_source(name: str, source: str) -> str:
-    body = Statements(("oscillation", "noise", "eta"))
+    body = Statements(("oscillation", "noise", "eta", "momentum"))
     body.assign("values, vectors", "torch.linalg.eigh(oscillation)")
     body.assign("rotated", "vectors.mT @ noise @ vectors")
-    body.assign("gap", "eta * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))")
+    body.assign("gap", "eta / (1 - momentum) * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))")
     body.lines.append("    return vectors @ gap @ vectors.mT")
     return function_source(
-        f"{name}(oscillation: Tensor, noise: Tensor, eta: float)",
-        "Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC.",
+        f"{name}(oscillation: Tensor, noise: Tensor, eta: float, momentum: float)",
+        "Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC/(1 − μ).",
         [
             "oscillation: X = E xxᵀ, positive definite, tensor ``(*batch, k, k)``.",
             "noise: C, covariance of the batch gradient in these directions, tensor ``(*batch, k, k)``.",
             "eta: step, a number.",
+            "momentum: μ, a number.",
         ],
         "tensor ``(*batch, k, k)``.",
         body.lines,

@@ -310,13 +310,14 @@ def sharpness_gap_amplitudes(alpha: Tensor, beta: Tensor) -> Tensor:
     return solved.reshape(alpha.shape)
 
 
-def sharpness_gap_matrix(oscillation: Tensor, noise: Tensor, eta: float) -> Tensor:
-    """Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC.
+def sharpness_gap_matrix(oscillation: Tensor, noise: Tensor, eta: float, momentum: float) -> Tensor:
+    """Gap Γ of several critical directions, the solution of ΓX + XΓ = ηC/(1 − μ).
 
     Args:
         oscillation: X = E xxᵀ, positive definite, tensor ``(*batch, k, k)``.
         noise: C, covariance of the batch gradient in these directions, tensor ``(*batch, k, k)``.
         eta: step, a number.
+        momentum: μ, a number.
     Returns:
         tensor ``(*batch, k, k)``.
 
@@ -325,7 +326,7 @@ def sharpness_gap_matrix(oscillation: Tensor, noise: Tensor, eta: float) -> Tens
     """
     values, vectors = torch.linalg.eigh(oscillation)
     rotated = vectors.mT @ noise @ vectors
-    gap = eta * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))
+    gap = eta / (1 - momentum) * rotated / (values.unsqueeze(-1) + values.unsqueeze(-2))
     return vectors @ gap @ vectors.mT
 
 
