@@ -17,7 +17,7 @@ import symtheory as st
 from numeric.experiments.decide import decide
 from numeric.losses import linear_regression
 from numeric.sharpness import MEASURES, Row, Settings, attention_blocks, table
-from numeric.stability import Descent, EdgeRun, Plan, forecast, run_edge
+from numeric.stability import Descent, EdgeRun, Plan, Predicted, forecast, predicted_dynamics, run_edge
 from numeric.stability.generated import sharpness_gap
 from symtheory import catalog
 from symtheory.cli.app import main
@@ -97,7 +97,7 @@ def descended(device: str, batch_size: int | None) -> EdgeRun:
     x = torch.randn(64, 6, generator=generator, dtype=torch.float64)
     y = torch.stack([torch.sin(2 * x[:, 0]), x[:, 1] * x[:, 2]], dim=1)
     data = (x.to(device), y.to(device))
-    return run_edge(network(device), nn.MSELoss(), data, Descent(0.02, batch_size), Plan(60, 3))
+    return run_edge(network(device), nn.MSELoss(), data, Descent(0.02, batch_size), Plan(60, 3, directions=2))
 
 
 @pytest.mark.parametrize("batch_size", [None, 16])
@@ -109,7 +109,23 @@ def test_a_measured_run_takes_the_batches_and_steps_of_the_cpu(batch_size: int |
     # u is found to a residual of 1e-2, from a start that each device draws for itself: its error enters squared.
     for name in ("loss", "floor_sharpness", "sharpness"):
         torch.testing.assert_close(there.records[name], here.records[name], rtol=1e-3, atol=1e-4)
+    # In the frame of either run: what does not depend on its signs and rotation.
+    for name in ("curvatures", "alpha", "noise"):
+        traces = [run.directions[name].diagonal(dim1=1, dim2=2).sum(1) for run in (there, here)]
+        torch.testing.assert_close(*traces, rtol=2e-2, atol=1e-3)
     assert there.descent == here.descent and forecast(there, sharpness_gap).edge == forecast(here, sharpness_gap).edge
+
+
+def predicted(device: str) -> Predicted:
+    x = torch.randn(64, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(device)
+    y = torch.stack([torch.sin(2 * x[:, 0]), x[:, 1] * x[:, 2]], dim=1)
+    return predicted_dynamics(network(device), nn.MSELoss(), (x, y), Descent(0.02, 16), 10, seed=1, progress=False)
+
+
+def test_dynamics_are_predicted_as_on_the_cpu() -> None:
+    here, there = predicted("cpu"), predicted("cuda")
+    torch.testing.assert_close(there.sharpness, here.sharpness, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(there.distance, here.distance, rtol=1e-2, atol=1e-4)
 
 
 def trained(device: str, optimizer: Any, replicas: int = 8) -> numeric.Runs:
