@@ -84,6 +84,6 @@ _ALL = (
     Case("patches", "tanh", "cross-entropy", 0.02, steps=6000, every=41),
     Case("patches", "ReLU", "cross-entropy", 0.015, steps=8000, every=41),
     Case("patches", "CNN", "cross-entropy", 0.06, every=41),
-    Case("patches", "ResNet", "cross-entropy", 0.06, steps=4000, every=51),
+    Case("patches", "ResNet", "cross-entropy", 0.03, steps=6000, every=61),
 )
 CASES = {case.name: case for case in _ALL}
