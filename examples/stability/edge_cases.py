@@ -76,15 +76,15 @@ _ALL = (
     Case("digits", "tanh", "cross-entropy", 0.8, steps=1500),
     Case("digits", "ReLU", "cross-entropy", 0.3, steps=1500),
     Case("digits", "CNN", "cross-entropy", 0.6, steps=1500),
-    Case("patches", "tanh", "squared", 0.01, steps=8000, every=41),
-    Case("patches", "ReLU", "squared", 0.02, steps=8000, every=41),
+    Case("patches", "tanh", "squared", 0.01, steps=8000, every=41, batches=FINE),
+    Case("patches", "ReLU", "squared", 0.02, steps=8000, every=41, batches=FINE),
     Case("patches", "CNN", "squared", 0.06, every=41),
     Case("patches", "ResNet", "squared", 0.08, steps=5000, every=61),
     Case("patches", "ResNet, normalized", "squared", 0.04, every=31, batches=(32, 64, 128, SAMPLES)),
     Case("patches", "tanh", "cross-entropy", 0.02, steps=6000, every=41),
     Case("patches", "ReLU", "cross-entropy", 0.015, steps=8000, every=41),
     Case("patches", "CNN", "cross-entropy", 0.06, every=41),
-    Case("patches", "ResNet", "cross-entropy", 0.06, steps=4000, every=51),
+    Case("patches", "ResNet", "cross-entropy", 0.03, steps=6000, every=61),
 )
 CASES = {case.name: case for case in _ALL}
 

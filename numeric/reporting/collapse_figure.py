@@ -34,14 +34,19 @@ def draw_collapse(data: Mapping[str, Any]) -> Figure:
     for k, (label, series) in enumerate(data["series"].items()):
         arrays = {name: np.asarray(values, dtype=np.float64) for name, values in series.items()}
         marker = MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]
-        look = {"color": COLOURS[k % len(COLOURS)], "marker": marker, "markersize": 4.5, "linestyle": "none"}
+        look: dict[str, Any] = {
+            "color": COLOURS[k % len(COLOURS)],
+            "marker": marker,
+            "markersize": 4.5,
+            "linestyle": "none",
+        }
         for axes, name in zip(panels, XLABELS, strict=True):
             axes.plot([], [], label=label, **look)
             for holds, face in ((True, look["color"]), (False, "white")):
                 shown = (arrays["gap"] > 0) & (arrays[name] > 0) & ((arrays["holds"] != 0) == holds)
                 x, y = (arrays[column][shown] / arrays["edge"][shown] for column in (name, "gap"))
                 across, up = (arrays[c][shown] / arrays["edge"][shown] for c in (f"{name}_error", "error"))
-                bars = {"xerr": _bars(x, across), "yerr": _bars(y, up), "elinewidth": 0.7}
+                bars: dict[str, Any] = {"xerr": _bars(x, across), "yerr": _bars(y, up), "elinewidth": 0.7}
                 axes.errorbar(x, y, **bars, markerfacecolor=face, **look)
                 extremes += [*x, *y]
     ends = np.array([min(extremes, default=0.01), max(extremes, default=1.0)])

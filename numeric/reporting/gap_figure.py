@@ -64,7 +64,14 @@ def _panel(axes: Axes, label: str, series: Mapping[str, Any], fit: Mapping[str, 
     above = arrays["gap"] > 0
     gap, width = arrays["gap"][above] / edge[above], LEVEL * arrays["error"][above] / edge[above]
     bars = np.stack([np.minimum(width, 0.9 * gap), width])
-    look = {"color": INK, "marker": "o", "markersize": 4, "linestyle": "none", "capsize": 2, "elinewidth": 1}
+    look: dict[str, Any] = {
+        "color": INK,
+        "marker": "o",
+        "markersize": 4,
+        "linestyle": "none",
+        "capsize": 2,
+        "elinewidth": 1,
+    }
     axes.errorbar(x[above], gap, yerr=bars, label="measured, 95 %", zorder=3, **look)
     title = label
     if fit is not None and above.any():
