@@ -47,7 +47,7 @@ class Run:
     @property
     def place(self) -> Path:
         """The folder of this run."""
-        several = f"_directions_{self.directions}" if self.directions > 1 else ""
+        several = f"_directions_{self.plan.directions}" if self.plan.directions > 1 else ""
         return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}{several}"
 
 
