@@ -23,7 +23,7 @@ CHUNK_ENTRIES = 2**24
 FACTOR_ENTRIES = 2**28
 
 
-# Columns of the factor shorter than so many roundings of the longest may be nothing but rounding, and keep their length.
+# Columns of the factor shorter than so many roundings of the longest may be rounding alone, and keep their length.
 SHORT_COLUMNS = 1e3
 
 
@@ -32,10 +32,10 @@ class FisherRange:
     """F = Σ_i s_i² v_i v_iᵀ on its range, in parameters measured in `units`: F itself is that between two units⁻¹.
 
     vectors: (r, D), orthonormal rows v_i. singular: (r,), s_i > 0, descending: those of the factor A with F = AᵀA, so
-    that F itself is resolved to the square of the rounding. units: (D,), ones unless asked for. gap: s_r / s_{r+1}, infinite where the next is zero or
-    there is none: the rank is a matter of the threshold when this is near 1. fills_outputs: whether the rows
-    of A are independent (False where a tolerance was asked for). projections: (k, D), random combinations ζA of the
-    rows.
+    that F itself is resolved to the square of the rounding. units: (D,), ones unless asked for. gap: s_r / s_{r+1},
+    infinite where the next is zero or there is none: the rank is a matter of the threshold when this is near 1.
+    fills_outputs: whether the rows of A are independent (False where a tolerance was asked for). projections: (k, D),
+    random combinations ζA of the rows.
     """
 
     vectors: Tensor

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from numeric.sharpness.cost import HESSIAN_PRODUCT
 from numeric.sharpness.fisher.fisher_range import FisherRange
 from numeric.sharpness.fisher.linearized import Linearized
 from numeric.sharpness.fisher.predictive import Predictive, fisher_product
-from numeric.sharpness.cost import HESSIAN_PRODUCT
 from numeric.sharpness.objective import Objective
 from numeric.sharpness.second_order import second_order
 
