@@ -35,7 +35,7 @@ class FisherRange:
     that F itself is resolved to the square of the rounding. units: (D,), ones unless asked for. gap: s_r / s_{r+1},
     infinite where the next is zero or there is none: the rank is a matter of the threshold when this is near 1.
     fills_outputs: whether the rows of A are independent (False where a tolerance was asked for). projections: (k, D),
-    random combinations ζA of the rows.
+    random combinations ζA of the rows. margin: s_r over the threshold below which singular values count as zero.
     """
 
     vectors: Tensor
@@ -44,6 +44,7 @@ class FisherRange:
     fills_outputs: bool
     projections: Tensor
     units: Tensor
+    margin: float
 
     @property
     def rank(self) -> int:
@@ -107,7 +108,8 @@ def fisher_range(
     following = float(singular[rank]) if rank < singular.numel() else 0.0
     gap = float(singular[rank - 1]) / following if following > 0 else math.inf
     fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
-    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections, units)
+    margin = float(singular[rank - 1] / (relative * singular[0]))
+    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections, units, margin)
 
 
 def _units(factor: Tensor, rows: int) -> Tensor:
