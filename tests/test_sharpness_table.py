@@ -124,7 +124,7 @@ def test_the_command_measures_a_checkpoint(
     saved = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
     torch.save(saved.state_dict(), tmp_path / "model.pt")
     named = ("--model", f"{user}:model", "--data", f"{user}:data", "--dtype", "float64")
-    chosen = ("--measures", "lambda_max, worst_case_adaptive,pac_bayes")
+    chosen = ("--measures", "lambda_max, worst_case_adaptive", "--measures", "pac_bayes")
     status, out, err = run(capsys, monkeypatch, str(tmp_path / "model.pt"), *named, *chosen, "--json")
     rows = {row["measure"]: row for row in json.loads(out)}
     assert status == 0 and err == ""
