@@ -36,6 +36,8 @@ class FisherRange:
     infinite where the next is zero or there is none: the rank is a matter of the threshold when this is near 1.
     fills_outputs: whether the rows of A are independent (False where a tolerance was asked for). projections: (k, D),
     random combinations ζA of the rows. margin: s_r over the threshold below which singular values count as zero.
+    effective_rank: (tr F)²/tr F² of F itself: how many directions carry it; unlike the rank it depends on the
+    parametrization.
     """
 
     vectors: Tensor
@@ -45,17 +47,11 @@ class FisherRange:
     projections: Tensor
     units: Tensor
     margin: float
+    effective_rank: float
 
     @property
     def rank(self) -> int:
         return self.singular.numel()
-
-    @property
-    def effective_rank(self) -> float:
-        """(tr F)²/tr F²: how many directions carry F; unlike the rank it depends on the parametrization."""
-        factor = self.singular.unsqueeze(1) * self.vectors / self.units
-        eigenvalues = factor @ factor.mT
-        return float(eigenvalues.trace().square() / eigenvalues.square().sum())
 
     def lift(self, coordinates: Tensor) -> Tensor:
         """W z for the root W = V/s of F⁺ = W Wᵀ: rows z (k, r) as tangents (k, D) of Fisher length |z|.
@@ -99,17 +95,19 @@ def fisher_range(
     projections = leaf.new_zeros(probes, count(objective.parameters))
     parts = factor_parts(objective, predictive, covectors, generator)
     factor, rows = compressed(_projected(parts, projections, generator), projections.shape[1])
+    fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
+    gram = factor @ factor.mT
+    effective_rank = float(gram.trace().square() / gram.square().sum().clamp_min(torch.finfo(gram.dtype).tiny))
     units = _units(factor, rows) if equilibrated else torch.ones_like(factor[0])
-    _, singular, vectors = torch.linalg.svd(factor * units, full_matrices=False)
+    _, singular, vectors = torch.linalg.svd(factor.mul_(units), full_matrices=False)
     relative = max(rows, factor.shape[1]) * torch.finfo(factor.dtype).eps if tolerance is None else tolerance
     rank = int((singular > relative * singular[0]).sum())
     if rank == 0:
         raise SharpnessError("the Fisher information vanishes: the outputs depend on no measured parameter")
     following = float(singular[rank]) if rank < singular.numel() else 0.0
     gap = float(singular[rank - 1]) / following if following > 0 else math.inf
-    fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
     margin = float(singular[rank - 1] / (relative * singular[0]))
-    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections, units, margin)
+    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections, units, margin, effective_rank)
 
 
 def _units(factor: Tensor, rows: int) -> Tensor:
