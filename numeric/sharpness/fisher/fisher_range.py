@@ -87,8 +87,8 @@ def fisher_range(
 
     tolerance: singular values below this fraction of the largest count as zero (default: max(rows, D)·eps).
     probes: how many random projections to keep. equilibrated: measure every parameter in the unit in which its column
-    of the factor has length one, so that no digits are lost to parameters of different size (the condition is then
-    within √D of the best that units can do, van der Sluis 1969); for covariant forms alone, see `FisherRange.lift`.
+    of the factor has length one, so that no digits are lost to parameters of different size; for covariant forms
+    alone, see `FisherRange.lift`.
     Raises SharpnessError where F vanishes, and where its factor (min(rows, D) × D entries) is too large to hold.
     """
     leaf = next(iter(objective.parameters.values()))
