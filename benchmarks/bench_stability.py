@@ -6,8 +6,8 @@ A tanh perceptron 512-800-700-10 of a million parameters on 256 normal samples, 
 loss and gradient on the same batch, timed in the same process just before and after; reported is the median over
 pairs of the ratio, with its extremes. Measured are S, u, α, β and the noise with u warm-started from the step before,
 the same from a random start, and ∇S = ∇³L(u, u) alone. Memory is that of the tensors at the peak, in vectors as long
-as the parameters, above the parameters, the data and the vectors started from. --cpu counts processor time in place of the wall clock, for a
-machine that others use too.
+as the parameters, above the parameters, the data and the vectors started from. --cpu counts processor time in place
+of the wall clock, for a machine that others use too.
 """
 
 from __future__ import annotations

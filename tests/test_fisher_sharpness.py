@@ -329,3 +329,17 @@ def test_a_change_within_rounding_is_neither_invariant_nor_not() -> None:
     assert Measurement("m", 2.0, None, 1.0, **change, rounding=0.11).invariant is None
     assert Measurement("m", 2.0, None, 1.0, **change, rounding=0.09).invariant is False
     assert Measurement("m", 2.0, None, 1.0, **change, rounding=0.07, random_error=0.01).invariant is None
+
+
+@pytest.mark.parametrize("seed", [13, 38, 56])
+def test_a_rank_that_rounding_decides_leaves_the_value_open(seed: int) -> None:
+    """In float32 a singular value near rounding counts at one point of an orbit and not at the other."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    at = Objective.of(model, nn.MSELoss(), (inputs(40, 2, seed).float(), inputs(40, 2, seed + 100).float()))
+    found = evaluate(FisherSharpness(), at, seed=0, move=find_blocks(model).move(1, 100.0))
+    assert found.change_along_orbit is not None
+    assert found.change_along_orbit > 0.1
+    assert found.invariant is None
+    assert found.details["rounding"] == 1.0
+    assert any("rounding may move the value" in note for note in found.notes)

@@ -124,7 +124,7 @@ def test_the_command_measures_a_checkpoint(
     saved = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
     torch.save(saved.state_dict(), tmp_path / "model.pt")
     named = ("--model", f"{user}:model", "--data", f"{user}:data", "--dtype", "float64")
-    chosen = ("--measures", "lambda_max, worst_case_adaptive,pac_bayes")
+    chosen = ("--measures", "lambda_max, worst_case_adaptive", "--measures", "pac_bayes")
     status, out, err = run(capsys, monkeypatch, str(tmp_path / "model.pt"), *named, *chosen, "--json")
     rows = {row["measure"]: row for row in json.loads(out)}
     assert status == 0 and err == ""
@@ -167,3 +167,20 @@ def test_what_the_command_cannot_use_is_said_in_one_line(
     status, out, err = run(capsys, monkeypatch, *(a.replace("USER", user) for a in arguments))
     assert status == 2 and out == ""
     assert err.startswith("symtheory: ") and err.count("\n") == 1 and words in err
+
+
+def test_blocks_of_frozen_parameters_are_left_out_or_named() -> None:
+    halves = [[nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)], [nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2)]]
+    model = nn.Sequential(*halves[0], nn.Tanh(), *halves[1])
+    batch = (torch.randn(8, 4), torch.arange(8) % 2)
+    bound = find_blocks(model)
+    model[0].weight.requires_grad_(False)
+    with pytest.raises(OptionError, match=r"'0\.weight', which is not among those measured: it may be frozen"):
+        table(model, nn.CrossEntropyLoss(), batch, measures=("lambda_max",), settings=Settings(blocks=bound))
+    found = find_blocks(model)
+    assert found is not None
+    assert found.names == ("4 → 6",)
+    (row,) = table(model, nn.CrossEntropyLoss(), batch, measures=("lambda_max",), settings=Settings(blocks=found))
+    assert row.measurement is not None
+    model[6].weight.requires_grad_(False)
+    assert find_blocks(model) is None

@@ -237,7 +237,9 @@ def sharpness(
     loss: Annotated[
         str, typer.Option(help="cross_entropy, squared_error, binary_cross_entropy, or module:function.")
     ] = "cross_entropy",
-    measures: Annotated[str, typer.Option(help="Names with commas between, or all.")] = "all",
+    measures: Annotated[
+        list[str] | None, typer.Option(help="Names with commas between, repeatable; default: all.")
+    ] = None,
     blocks: Annotated[
         str, typer.Option(help="auto: found by the kind of module; none; or module:function of the model.")
     ] = "auto",
@@ -258,7 +260,8 @@ def sharpness(
     for option, value in (("--model", model), ("--data", data)):
         if not value:
             raise DeclarationError(f"symtheory sharpness needs {option} module:function")
-    names = () if measures == "all" else tuple(name.strip() for name in measures.split(",") if name.strip())
+    given = [name.strip() for part in measures or () for name in part.split(",") if name.strip()]
+    names = () if "all" in given else tuple(given)
     asked = Asked(
         checkpoint, model, data, loss, blocks, names, device, dtype, seed, rho, lr, batch_size, prior_variance
     )

@@ -90,8 +90,10 @@ class Blocks:
     def check_invariance(self, objective: Objective, seed: int = 0) -> None:
         """Move the model along every block's orbit and compare its output on the first batch.
 
-        Raises SharpnessError naming the first copy whose symmetry the model's function does not have.
+        Raises SharpnessError naming the first copy whose symmetry the model's function does not have, OptionError as
+        `free_entries` does.
         """
+        self.free_entries(objective.parameters)
         batch = next(objective.batches())
         bound = TEST_ROUNDING * torch.finfo(objective.dtype).eps
         with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,9 @@ from numeric.sharpness.parameters import Point
 
 # Above this share, rounding is worth a note.
 CLEAR_DIGITS = 0.01
+# A singular value within so many thresholds of rounding may not count at the next point of an orbit: in float32 moves
+# changed the rank of generated networks in 19 cases of 224, all with a margin below 4 at one of both points.
+CLEAR_MARGIN = 10.0
 
 
 def covariant_form(
@@ -51,10 +56,13 @@ def exact_range(
 
 
 def rounding_of(form: HessianForm, exact: FisherRange, generator: torch.Generator, tolerance: float | None) -> float:
-    """`measured_rounding` of the covariant form in coordinates of the exact F.
+    """`measured_rounding` of the covariant form in coordinates of the exact F; infinite for a rank near rounding.
 
-    generator: in the state from which the range drew its projections.
+    generator: in the state from which the range drew its projections. tolerance: of the range, None where rounding
+    decides the rank.
     """
+    if tolerance is None and exact.margin < CLEAR_MARGIN:
+        return math.inf
 
     def again(point: Point) -> HessianForm:
         moved = form.objective.at(point)

@@ -23,7 +23,7 @@ CHUNK_ENTRIES = 2**24
 FACTOR_ENTRIES = 2**28
 
 
-# Columns of the factor shorter than so many roundings of the longest may be nothing but rounding, and keep their length.
+# Columns of the factor shorter than so many roundings of the longest may be rounding alone, and keep their length.
 SHORT_COLUMNS = 1e3
 
 
@@ -32,10 +32,12 @@ class FisherRange:
     """F = Σ_i s_i² v_i v_iᵀ on its range, in parameters measured in `units`: F itself is that between two units⁻¹.
 
     vectors: (r, D), orthonormal rows v_i. singular: (r,), s_i > 0, descending: those of the factor A with F = AᵀA, so
-    that F itself is resolved to the square of the rounding. units: (D,), ones unless asked for. gap: s_r / s_{r+1}, infinite where the next is zero or
-    there is none: the rank is a matter of the threshold when this is near 1. fills_outputs: whether the rows
-    of A are independent (False where a tolerance was asked for). projections: (k, D), random combinations ζA of the
-    rows.
+    that F itself is resolved to the square of the rounding. units: (D,), ones unless asked for. gap: s_r / s_{r+1},
+    infinite where the next is zero or there is none: the rank is a matter of the threshold when this is near 1.
+    fills_outputs: whether the rows of A are independent (False where a tolerance was asked for). projections: (k, D),
+    random combinations ζA of the rows. margin: s_r over the threshold below which singular values count as zero.
+    effective_rank: (tr F)²/tr F² of F itself: how many directions carry it; unlike the rank it depends on the
+    parametrization.
     """
 
     vectors: Tensor
@@ -44,17 +46,12 @@ class FisherRange:
     fills_outputs: bool
     projections: Tensor
     units: Tensor
+    margin: float
+    effective_rank: float
 
     @property
     def rank(self) -> int:
         return self.singular.numel()
-
-    @property
-    def effective_rank(self) -> float:
-        """(tr F)²/tr F²: how many directions carry F; unlike the rank it depends on the parametrization."""
-        factor = self.singular.unsqueeze(1) * self.vectors / self.units
-        eigenvalues = factor @ factor.mT
-        return float(eigenvalues.trace().square() / eigenvalues.square().sum())
 
     def lift(self, coordinates: Tensor) -> Tensor:
         """W z for the root W = V/s of F⁺ = W Wᵀ: rows z (k, r) as tangents (k, D) of Fisher length |z|.
@@ -90,24 +87,27 @@ def fisher_range(
 
     tolerance: singular values below this fraction of the largest count as zero (default: max(rows, D)·eps).
     probes: how many random projections to keep. equilibrated: measure every parameter in the unit in which its column
-    of the factor has length one, so that no digits are lost to parameters of different size (the condition is then
-    within √D of the best that units can do, van der Sluis 1969); for covariant forms alone, see `FisherRange.lift`.
+    of the factor has length one, so that no digits are lost to parameters of different size; for covariant forms
+    alone, see `FisherRange.lift`.
     Raises SharpnessError where F vanishes, and where its factor (min(rows, D) × D entries) is too large to hold.
     """
     leaf = next(iter(objective.parameters.values()))
     projections = leaf.new_zeros(probes, count(objective.parameters))
     parts = factor_parts(objective, predictive, covectors, generator)
     factor, rows = compressed(_projected(parts, projections, generator), projections.shape[1])
+    fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
+    gram = factor @ factor.mT
+    effective_rank = float(gram.trace().square() / gram.square().sum().clamp_min(torch.finfo(gram.dtype).tiny))
     units = _units(factor, rows) if equilibrated else torch.ones_like(factor[0])
-    _, singular, vectors = torch.linalg.svd(factor * units, full_matrices=False)
+    _, singular, vectors = torch.linalg.svd(factor.mul_(units), full_matrices=False)
     relative = max(rows, factor.shape[1]) * torch.finfo(factor.dtype).eps if tolerance is None else tolerance
     rank = int((singular > relative * singular[0]).sum())
     if rank == 0:
         raise SharpnessError("the Fisher information vanishes: the outputs depend on no measured parameter")
     following = float(singular[rank]) if rank < singular.numel() else 0.0
     gap = float(singular[rank - 1]) / following if following > 0 else math.inf
-    fills = tolerance is None and rows <= factor.shape[1] and _independent(factor)
-    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections, units)
+    margin = float(singular[rank - 1] / (relative * singular[0]))
+    return FisherRange(vectors[:rank], singular[:rank], gap, fills, projections, units, margin, effective_rank)
 
 
 def _units(factor: Tensor, rows: int) -> Tensor:

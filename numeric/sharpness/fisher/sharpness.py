@@ -29,6 +29,10 @@ from numeric.sharpness.value import Value
 PROBES = 100
 # Below this ratio of neighbouring singular values the rank, and with it the value, is a matter of the threshold.
 CLEAR_GAP = 10.0
+FILLED = (
+    "the outputs on these samples can be moved freely: the value is one of the predictions alone, whatever the "
+    "parameters are; measure on more samples"
+)
 PLAIN = "the Hessian is the plain one: not a tensor where the gradient does not vanish"
 
 
@@ -53,7 +57,10 @@ class FisherSharpness:
     covariant: by default for "exact" alone, since it takes the exact F; the plain ∇²L otherwise, the same where the
     gradient vanishes. probes: random vectors in place of the exact trace, Lanczos iterations in place of all
     eigenvalues (default: above rank 1024). tolerance: singular values of F's root below this fraction of the largest
-    count as zero (of the root in equilibrated units where the Hessian is covariant and F exact). likelihood: its name where the loss does not show it.
+    count as zero (of the root in equilibrated units where the Hessian is covariant and F exact). likelihood: its name
+    where the loss does not show it.
+    What rounding may do to the value is measured (`measured_rounding`) where F is exact and the Hessian covariant, and
+    estimated from the condition of F's root elsewhere.
     """
 
     statistic: Literal["trace", "lambda_max"] = "trace"
@@ -114,7 +121,7 @@ class FisherSharpness:
         """The statistic, and what rounding does to it; before: the generator's state that the root was drawn from."""
         exact = root if isinstance(root, FisherRange) and self._exact else None
         if self._covariant and exact is not None and exact.fills_outputs and not distribution.notes:
-            return self._of(output_eigenvalues(objective, distribution), {"rank_gap": None})
+            return replace(self._of(output_eigenvalues(objective, distribution), {"rank_gap": None}), notes=(FILLED,))
         form = HessianForm(objective, distribution, root)
         if self._covariant:
             span = exact or exact_range(objective, distribution, generator, self.tolerance)
