@@ -277,6 +277,11 @@ def test_a_wrong_step_of_two_directions_is_off(at_edge: EdgeRun) -> None:
     found = answer(forecast(at_edge, SimpleNamespace(**made), window=0.9))
     assert found.outcome == "forecast off", found.sentence
     assert found.normal_form is not False
+    made["sharpness_gap_directions_step"] = lambda x, y, *rest: {"x": x + torch.inf, "y": y + torch.inf}
+    found = answer(forecast(at_edge, SimpleNamespace(**made), window=0.9))
+    assert found.outcome == "undecided"
+    assert "no forecast of 2 critical directions" in found.sentence
+    assert "diverges" in found.reasons[0]
 
 
 def test_what_the_rest_takes_is_taken_off(at_edge: EdgeRun) -> None:
