@@ -3,6 +3,7 @@ one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -276,6 +277,25 @@ def test_a_wrong_step_of_two_directions_is_off(at_edge: EdgeRun) -> None:
     found = answer(forecast(at_edge, SimpleNamespace(**made), window=0.9))
     assert found.outcome == "forecast off", found.sentence
     assert found.normal_form is not False
+    made["sharpness_gap_directions_step"] = lambda x, y, *rest: {"x": x + torch.inf, "y": y + torch.inf}
+    found = answer(forecast(at_edge, SimpleNamespace(**made), window=0.9))
+    assert found.outcome == "undecided"
+    assert "no forecast of 2 critical directions" in found.sentence
+    assert "diverges" in found.reasons[0]
+
+
+def test_what_the_rest_takes_is_taken_off(at_edge: EdgeRun) -> None:
+    """Half of α taken by other directions would double the gap: refuted on a run where nothing takes it."""
+    altered = replace(at_edge, directions={**at_edge.directions, "rest": at_edge.directions["alpha"] / 2})
+    honest, wrong = (forecast(run, sharpness_gap, window=0.9) for run in (at_edge, altered))
+    assert honest.directions is not None
+    assert wrong.directions is not None
+    assert honest.directions.rest == pytest.approx(0, abs=1e-6)
+    assert wrong.directions.rest == pytest.approx(0.5)
+    assert wrong.directions.balance.value == pytest.approx(2 * honest.directions.balance.value)
+    found = answer(wrong)
+    assert found.outcome == "forecast off", found.sentence
+    assert "takes 50% of α" in found.sentence
 
 
 def test_an_interrupted_run_of_two_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

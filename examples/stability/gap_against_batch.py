@@ -1,7 +1,7 @@
 """The sharpness gap of small networks against batch size and forecast; which runs are at the edge at all.
 
     python examples/stability/gap_against_batch.py [--folder results/gap] [--quick] [--case NAME] [--workers 2]
-        [--directions 1]
+        [--directions 1] [--steps N] [--seed 0]
 
 Every run writes its state at every measurement and goes on from it when the study is started again.
 """
@@ -46,9 +46,11 @@ class Run:
 
     @property
     def place(self) -> Path:
-        """The folder of this run."""
-        several = f"_directions_{self.plan.directions}" if self.plan.directions > 1 else ""
-        return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}{several}"
+        """The folder of this run; what is not as in the default study stands in its name."""
+        ways = {"directions": (self.plan.directions, 1), "steps": (self.plan.steps, CASES[self.case].steps)}
+        ways["seed"] = (self.seed, 0)
+        other = "".join(f"_{name}_{value}" for name, (value, usual) in ways.items() if value != usual)
+        return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}{other}"
 
 
 def carry_out(run: Run) -> dict[str, Any]:
@@ -119,14 +121,12 @@ def _runs(options: argparse.Namespace, folder: Path) -> list[Run]:
         plan = Plan(QUICK_STEPS, QUICK_EVERY, batches=1)
         return [Run(case.name, QUICK_BATCH, plan, options.seed, folder) for case in chosen]
     return [
-        Run(case.name, batch, _plan(case, options.directions), options.seed, folder)
-        for case in chosen
-        for batch in case.batches
+        Run(case.name, batch, _plan(case, options), options.seed, folder) for case in chosen for batch in case.batches
     ]
 
 
-def _plan(case: Case, directions: int) -> Plan:
-    return Plan(case.steps, case.every, batches=BATCHES_MEASURED, directions=directions)
+def _plan(case: Case, options: argparse.Namespace) -> Plan:
+    return Plan(options.steps or case.steps, case.every, batches=BATCHES_MEASURED, directions=options.directions)
 
 
 def _processor_seconds() -> float:
@@ -142,6 +142,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--case", choices=list(CASES), help="images, network and loss; default: all")
     for name, value in (("--workers", 2), ("--seed", 0), ("--directions", 1)):
         parser.add_argument(name, type=int, default=value)
+    parser.add_argument("--steps", type=int, help="of every run; default: the case's own")
     return parser.parse_args()
 
 

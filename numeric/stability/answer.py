@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,9 +77,10 @@ def answer(found: Forecast) -> Answer:
     measured = f"gap {_shown(found.gap.value, found.gap.standard_error)} of an edge at {found.edge:.4g}"
     said = f"{measured}, forecast {found.forecasts[found.best].value:.3g}"
     if several is not None:
+        together = "no forecast" if math.isnan(ratio.value) else f"forecast {several.simulated_gap.value:.3g}"
         said = (
-            f"{measured}, forecast {several.simulated_gap.value:.3g} of {several.size} critical directions together, "
-            f"{several.alone.value:.3g} of one alone, from where the window starts"
+            f"{measured}, {together} of {several.size} critical directions together, {several.alone.value:.3g} of one "
+            "alone, from where the window starts"
         )
     if deviation - width > HOLDS:
         reasons = tuple(_violations(found, referee))
@@ -92,7 +94,8 @@ def answer(found: Forecast) -> Answer:
         )
     doubts = tuple(_violations(found, None))
     if deviation > HOLDS or width > HOLDS:
-        why = (f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}, train longer", *doubts)
+        longer = f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}, train longer"
+        why = doubts if math.isnan(ratio.value) else (longer, *doubts)
         return Answer("undecided", f"at the edge, undecided ({said}): {'; '.join(why)}", why, referee, found)
     sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
     if doubts:
@@ -158,7 +161,7 @@ def _of_referee(found: Forecast, referee: bool | None) -> list[str]:
 
 def _of_span(several: DirectionsForecast, referee: bool | None) -> list[str]:
     said = []
-    if not several.ratio.standard_error < float("inf"):
+    if math.isnan(several.ratio.value):
         said.append("the normal form with what was measured diverges")
     if referee is False:
         measured = _shown(several.referee.value, several.referee.standard_error)
