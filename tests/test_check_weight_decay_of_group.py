@@ -171,3 +171,25 @@ def test_a_step_that_diverges_is_made_smaller() -> None:
 def test_several_runs_are_an_error(done: Experiment) -> None:
     with pytest.raises(CheckError, match="takes one Runs"):
         judged(done, [*done.runs, *done.runs])
+
+
+def test_an_end_that_oscillates_decides_nothing_and_a_smaller_step_is_taken() -> None:
+    """V (Wx)³ at a step at which two points alternate: the charges are those that the oscillation holds."""
+    cubic = catalog.load("monomial").bind(d=3, h=4, k=5)
+    law, module = cubic.predictions()["weight_decay"], st.generate(cubic).load()
+    plan = experiment.Plan(lr=0.005, weight_decay=0.2, steps=8_000, replicas=2, cuts=0)
+    verdicts = []
+    for cuts in (0, 1):
+        found = experiment.run(module, law.load(), replace(plan, cuts=cuts), seed=1)
+        verdicts.append(numeric.check(law, found.runs, found.data))
+    assert verdicts[0].verdict == "inconclusive" and "oscillation" in verdicts[0].details["reason"]
+    held, charges = verdicts[0].details["held"], verdicts[0].details["charges"]
+    assert torch.all((held / charges > 0.5) & (held / charges < 2))
+    assert verdicts[1].verdict == "confirmed"
+
+
+def test_the_point_before_the_last_step_is_needed(done: Experiment) -> None:
+    (run,) = done.runs
+    early = replace(run, steps=run.steps[:-1], observables={n: v[:-1] for n, v in run.observables.items()})
+    with pytest.raises(CheckError, match="steps − 1"):
+        judged(done, [early])

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numeric.comparison.mechanisms.weight_decay_of_group import HELD, held_by_oscillation
 from numeric.errors import DivergedError
 from numeric.experiments import observables
 from numeric.experiments.experiment import Experiment
@@ -19,10 +20,10 @@ from numeric.training.model import Model, as_model
 
 @dataclass(frozen=True)
 class Plan:
-    """lr: η, divided by `cut` as often as training diverges, up to `cuts` times, with as many times the steps;
-    weight_decay: λ. Charges fall by (1 − ηλ)² a step, so that ηλ · steps = 20 leaves nothing of the start's; kinks, as
-    of a ReLU, are what training takes long to settle at. start_deviation: of the normal start; samples, noise: of the
-    data."""
+    """lr: η, divided by `cut` as often as training diverges or ends in an oscillation, up to `cuts` times, with as many
+    times the steps; weight_decay: λ. Charges fall by (1 − ηλ)² a step, so that ηλ · steps = 20 leaves nothing of the
+    start's; kinks, as of a ReLU, are what training takes long to settle at. start_deviation: of the normal start;
+    samples, noise: of the data."""
 
     lr: float = 0.02
     weight_decay: float = 0.05
@@ -55,7 +56,8 @@ def run(
         except DivergedError:
             if attempt == plan.cuts:
                 raise
-        else:
+            continue
+        if bool((held_by_oscillation(functions, finished) <= HELD).all()):
             break
     if hasattr(functions, "weight_decay_balanced"):
         finished = _with_predictors(finished, replace(model, fixed=problem.constants), functions, problem.data)
@@ -83,7 +85,7 @@ def _train(
         initial=problem.initial,
         constants=problem.constants,
         observables={"point": observables.point},
-        record_every=steps // plan.records,
+        record_at=[*range(0, steps - 1, steps // plan.records), steps - 1],
         device=device,
         dtype=torch.float64,
         progress=progress,
