@@ -111,7 +111,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         ratios=ratios,
         batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
         conditions=_conditions(records, y, run.edge, forecasts, kept),
-        directions=directions_forecast(run, functions, inside),
+        directions=directions_forecast(run, functions, inside, kept=kept),
     )
 
 
