@@ -20,6 +20,7 @@ from numeric.stability import run as run_module
 from numeric.stability.critical_directions import carried_frame, measure_directions
 from numeric.stability.edge_point import EdgePoint, measure_edge
 from numeric.stability.generated import sharpness_gap
+from numeric.stability.picture import edge_picture
 from numeric.stability.reduced_dynamics import Ingredients, simulate
 from numeric.stability.third_order import third_order
 from numeric.stability.trail import Trail
@@ -282,6 +283,7 @@ def test_a_wrong_step_of_two_directions_is_off(at_edge: EdgeRun) -> None:
     assert found.outcome == "undecided"
     assert "no forecast of 2 critical directions" in found.sentence
     assert "diverges" in found.reasons[0]
+    assert not any("directions" in label for label in edge_picture(at_edge, found)["forecasts"])
 
 
 def test_what_the_rest_takes_is_taken_off(at_edge: EdgeRun) -> None:

@@ -122,7 +122,7 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor, *, kept: f
             "next_direction": reach / max(run.edge - float(means["next_curvature"]), reach * 1e-3),
             "alpha_with_y": together / abs(against),
             "rest": share,
-            "unsettled": float((simulated[0, 0].mean() / simulated[1, 0].mean()).abs()) - 1,
+            "unsettled": float(simulated[0, 0].mean() / simulated[1, 0].mean()) - 1,
         },
     )
 
