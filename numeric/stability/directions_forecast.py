@@ -31,7 +31,7 @@ class DirectionsForecast:
     leading_gap, leading_trace_gap: of the Γ with ΓX + XΓ = ηC; nan where X is not positive. normality: how far β is
     from commuting with Y ↦ XY + YX (0: the law is normal and Γ exact to leading order; dimensionless). rest: part of α
     that is taken off for what fluctuates across the directions; only `alone` goes without. Of the noise along all
-    ∇S_ij that part counts which the curvature along the first eigenvector's ∇S leaves of its own. Of the α that is left,
+    ∇S_ij that part counts which the curvature along the first eigenvector's ∇S leaves of its own. Of the α left,
     balance: the part that the oscillation takes back, over all steps of the run; rise: the part that is seen as a rise
     of Y; what the two leave of one is a force that the form does not know. referee: tr(ΓX) over what the exact identity
     gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not settled has. overlap: the smallest cosine

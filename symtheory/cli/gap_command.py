@@ -29,7 +29,7 @@ def gap(
     every: Annotated[int, typer.Option(help="Steps between measurements; an odd number sees every phase.")] = 21,
     window: Annotated[float, typer.Option(help="The part of the run, from its end, that is judged.")] = 0.5,
     directions: Annotated[
-        int, typer.Option(help="Critical directions that are measured and, without momentum, forecast together.")
+        int, typer.Option(help="Critical directions measured and, without momentum, forecast together.")
     ] = 1,
     dynamics: Annotated[
         int, typer.Option(min=0, help="Go on for so many steps beside the predicted dynamics; default: none.")
@@ -40,7 +40,7 @@ def gap(
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
-    """Forecast how far below the edge, 2/η without momentum, the sharpness settles, train, and say whether that holds."""
+    """Forecast how far below its edge the sharpness settles, train, and say whether that holds, and if not, why."""
     from symtheory.cli.gap import Asked, forecast_gap
 
     for option, given in (("--model module:function", model), ("--data module:function", data), ("--lr STEP", lr)):
