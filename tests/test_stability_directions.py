@@ -300,6 +300,15 @@ def test_what_the_rest_takes_is_taken_off(at_edge: EdgeRun) -> None:
     assert "takes 50% of α" in found.sentence
 
 
+def test_that_the_rest_was_not_measured_is_said(at_edge: EdgeRun) -> None:
+    nothing = torch.full_like(at_edge.directions["rest"], torch.nan)
+    altered = replace(at_edge, directions={**at_edge.directions, "rest": nothing})
+    found = answer(forecast(altered, sharpness_gap, window=0.9))
+    assert any("was not measured, which takes 7 steps" in reason for reason in found.reasons)
+    honest = answer(forecast(at_edge, sharpness_gap, window=0.9))
+    assert not any("was not measured" in reason for reason in honest.reasons)
+
+
 def test_noise_along_the_gradients_of_sharpness_counts_as_the_curvature_there_leaves_it(at_edge: EdgeRun) -> None:
     """With curvature c it is 2α/(2α + c² + 2c gap) times as much noise without: the same draws, the same numbers."""
     curvature = 3.0

@@ -30,10 +30,11 @@ class DirectionsForecast:
     the same of the first eigenvector alone; settled_gap: of all directions, in a second window that follows the first.
     leading_gap, leading_trace_gap: of the Γ with ΓX + XΓ = ηC; nan where X is not positive. normality: how far β is
     from commuting with Y ↦ XY + YX (0: the law is normal and Γ exact to leading order; dimensionless). rest: part of α
-    that is taken off for what fluctuates across the directions; only `alone` goes without. Of the noise along all
-    ∇S_ij that part counts which the curvature along the first eigenvector's ∇S leaves of its own. Of the α left,
-    balance: the part that the oscillation takes back, over all steps of the run; rise: the part that is seen as a rise
-    of Y; what the two leave of one is a force that the form does not know. referee: tr(ΓX) over what the exact identity
+    that is taken off for what fluctuates across the directions, nan where that was not measured; only `alone` goes
+    without. Of the noise along all ∇S_ij that part counts which the curvature along the first eigenvector's ∇S leaves
+    of its own. Of the α that is left, balance: the part that the oscillation takes back, over all steps of the run;
+    rise: the part that is seen as a rise of Y; what the two leave of one is a force that the form does not know.
+    referee: tr(ΓX) over what the exact identity
     gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not settled has. overlap: the smallest cosine
     between the spans of consecutive measurements. conditions: as in `Forecast`.
     """
@@ -65,12 +66,11 @@ class DirectionsForecast:
         return Estimate(value, abs(value / simulated.value) * simulated.standard_error, simulated.n)
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers by name; an estimate is {value, standard_error}."""
+        """Numbers by name; an estimate is {value, standard_error}, an error that is not known None."""
         estimates = ("gap", "trace_gap", "simulated_gap", "simulated_trace_gap", "alone", "balance", "referee", "ratio")
         record: dict[str, Any] = {"directions": self.size}
         for name in estimates:
-            estimate = getattr(self, name)
-            record[name] = {"value": estimate.value, "standard_error": estimate.standard_error}
+            record[name] = getattr(self, name).to_json()
         for name in ("settled_gap", "leading_gap", "leading_trace_gap", "normality", "rest", "rise", "overlap"):
             record[name] = getattr(self, name)
         return record | {"conditions": self.conditions}
@@ -86,7 +86,9 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor, *, kept: f
     if float(found["noise"].mean()) == 0:
         return None
     rest = found["rest"].nan_to_num()
-    share = float((rest.mean(0) * found["alpha"].mean(0)).sum() / found["alpha"].mean(0).square().sum())
+    share = math.nan
+    if bool(found["rest"].isfinite().any()):
+        share = float((rest.mean(0) * found["alpha"].mean(0)).sum() / found["alpha"].mean(0).square().sum())
     found["alpha"] = found["alpha"] - rest
     found["drift_noise"] = kept * found["drift_noise"]
     size = found["positions"].shape[1]

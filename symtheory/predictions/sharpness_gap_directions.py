@@ -23,7 +23,8 @@ from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.symbols import ETA
 
 NOTES = (
-    "Gamma, X, C: gap, oscillation and noise covariance of several critical directions; X solves "
+    "Gamma, X, C: gap, oscillation and noise covariance of several critical directions, their step and tr(Gamma X) "
+    "without momentum; X solves "
     "alpha_ij = ½ Σ_kl beta_ij_kl X_kl with beta_ij_kl = ⟨∇S_ij, ∇S_kl⟩; C = R Rᵀ; xi_i: standard normal",
     "P = x xᵀ: the equation in Y, P and C holds in the stationary mean, exactly; so does that for tr(Gamma X), with "
     "N = tr C, M_k = E |Yx|², V_k = E ⟨P − X, beta[P − X]⟩, N_s = tr(beta⁺ C_s), C_s the covariance of ∇S_ij·g",
