@@ -34,9 +34,9 @@ class DirectionsForecast:
     without. Of the noise along all ∇S_ij that part counts which the curvature along the first eigenvector's ∇S leaves
     of its own. Of the α that is left, balance: the part that the oscillation takes back, over all steps of the run;
     rise: the part that is seen as a rise of Y; what the two leave of one is a force that the form does not know.
-    referee: tr(ΓX) over what the exact identity
-    gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not settled has. overlap: the smallest cosine
-    between the spans of consecutive measurements. conditions: as in `Forecast`.
+    referee: tr(ΓX) over what the exact identity gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not
+    settled has. overlap: the smallest cosine between the spans of consecutive measurements. conditions: as in
+    `Forecast`.
     """
 
     size: int
