@@ -206,7 +206,7 @@ def test_the_limiting_law_is_normal_where_the_bends_are_orthogonal() -> None:
     means = [-heat[0] / (2 * v) / gram[0, 0], 0, -heat[1] / (2 * w) / gram[2, 2]]
     away = z - sp.Matrix(means)
     log_density = -(x.T * sp.diag(1 / v, 1 / w) * x)[0] / 2 - (away.T * precision * away)[0] / 2
-    drift = {**dict(zip(x, y * x, strict=True))}
+    drift = dict(zip(x, y * x, strict=True))
     amplitudes = (v, 0, w)
     drift |= {s: (a - q) / 2 for s, a, q in zip(z, amplitudes, symbols.squares, strict=True)}
     flux = sum(sp.diff(f, s) + f * sp.diff(log_density, s) for s, f in drift.items())
@@ -214,7 +214,19 @@ def test_the_limiting_law_is_normal_where_the_bends_are_orthogonal() -> None:
         d / 2 * (sp.diff(log_density, s, 2) + sp.diff(log_density, s) ** 2) for d, s in zip(heat, x, strict=True)
     )
     assert sp.simplify(sp.expand(flux - spread)) == 0
-    assert "P" in str(oscillation_identity())
+
+
+def test_the_identity_says_that_a_step_keeps_the_covariance() -> None:
+    """For symmetric Y and P in numbers, C is what (I + ηY)P(I + ηY) + η²C = P makes of it, and nothing else."""
+    identity = oscillation_identity()
+    given = {symbol.name: symbol for symbol in identity.free_symbols}
+    eta, y, p = sp.Rational(1, 5), sp.ImmutableMatrix([[-2, 1], [1, -3]]), sp.ImmutableMatrix([[5, 2], [2, 4]])
+    kept = sp.eye(2) + eta * y
+    for factor in (1, 2):
+        noise = sp.ImmutableMatrix(factor * (p - kept * p * kept) / eta**2)
+        values = {given["Y"]: y, given["P"]: p, given["C"]: noise, ETA: eta}
+        left, right = (side.xreplace(values).doit() for side in identity.args)
+        assert (left == right) is (factor == 1)
 
 
 def test_a_direction_outside_takes_its_part_of_the_sharpening() -> None:
@@ -222,8 +234,8 @@ def test_a_direction_outside_takes_its_part_of_the_sharpening() -> None:
 
     n = 200, 6000 steps, within 5 %; the pull takes a third of α.
     """
-    eta, edge, curvature, sigma, kappa, alpha, beta = 0.02, 100.0, 30.0, 13.0, 12.0, 1.5, 9.0
-    known = {ETA: eta, CURVATURE: curvature, OUTSIDE_NOISE: sigma, BENDING: kappa, SHARPENING: alpha}
+    eta, edge, curvature, sigma, chi, alpha, beta = 0.02, 100.0, 30.0, 13.0, 12.0, 1.5, 9.0
+    known = {ETA: eta, CURVATURE: curvature, OUTSIDE_NOISE: sigma, BENDING: chi, SHARPENING: alpha}
     left = float(sharpening_left().subs(known))
     assert 0.6 < left / alpha < 0.75
     generator = torch.Generator().manual_seed(SEED)

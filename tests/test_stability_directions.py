@@ -20,6 +20,7 @@ from numeric.stability import run as run_module
 from numeric.stability.critical_directions import carried_frame, measure_directions
 from numeric.stability.edge_point import EdgePoint, measure_edge
 from numeric.stability.generated import sharpness_gap
+from numeric.stability.picture import edge_picture
 from numeric.stability.reduced_dynamics import Ingredients, simulate
 from numeric.stability.third_order import third_order
 from numeric.stability.trail import Trail
@@ -282,6 +283,7 @@ def test_a_wrong_step_of_two_directions_is_off(at_edge: EdgeRun) -> None:
     assert found.outcome == "undecided"
     assert "no forecast of 2 critical directions" in found.sentence
     assert "diverges" in found.reasons[0]
+    assert not any("directions" in label for label in edge_picture(at_edge, found)["forecasts"])
 
 
 def test_what_the_rest_takes_is_taken_off(at_edge: EdgeRun) -> None:
@@ -296,6 +298,38 @@ def test_what_the_rest_takes_is_taken_off(at_edge: EdgeRun) -> None:
     found = answer(wrong)
     assert found.outcome == "forecast off", found.sentence
     assert "takes 50% of α" in found.sentence
+
+
+def test_that_the_rest_was_not_measured_is_said(at_edge: EdgeRun) -> None:
+    nothing = torch.full_like(at_edge.directions["rest"], torch.nan)
+    altered = replace(at_edge, directions={**at_edge.directions, "rest": nothing})
+    found = answer(forecast(altered, sharpness_gap, window=0.9))
+    assert any("was not measured, which takes 7 steps" in reason for reason in found.reasons)
+    honest = answer(forecast(at_edge, sharpness_gap, window=0.9))
+    assert not any("was not measured" in reason for reason in honest.reasons)
+
+
+def test_noise_along_the_gradients_of_sharpness_counts_as_the_curvature_there_leaves_it(at_edge: EdgeRun) -> None:
+    """With curvature c it is 2α/(2α + c² + 2c gap) times as much noise without: the same draws, the same numbers."""
+    curvature = 3.0
+
+    def seen(factor: float, bend: float) -> Any:
+        """Of a run whose batches are noisy along all ∇S_ij, in the records of one direction and of two."""
+        ones = torch.ones_like(at_edge.records["alpha"])
+        records = {**at_edge.records, "drift_noise": 40 * factor * ones, "curvature_along": bend * ones}
+        drift = 40 * factor * torch.eye(4, dtype=torch.float64).reshape(2, 2, 2, 2).expand(len(ones), 2, 2, 2, 2)
+        altered = replace(at_edge, records=records, directions={**at_edge.directions, "drift_noise": drift})
+        return forecast(altered, sharpness_gap, window=0.9)
+
+    free, bent = seen(1.0, 0.0), seen(1.0, curvature)
+    alpha = bent.alpha.value
+    kept = 2 * alpha / (2 * alpha + curvature**2 + 2 * curvature * bent.forecasts["leading"].value)
+    wanted = seen(kept, 0.0).directions
+    assert kept < 0.5
+    for name in ("simulated_gap", "simulated_trace_gap", "alone", "referee"):
+        found = getattr(bent.directions, name).value
+        assert found == pytest.approx(getattr(wanted, name).value, rel=1e-6), name
+        assert found != pytest.approx(getattr(free.directions, name).value, rel=0.02), name
 
 
 def test_an_interrupted_run_of_two_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

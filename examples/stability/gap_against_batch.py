@@ -47,8 +47,8 @@ class Run:
     @property
     def place(self) -> Path:
         """The folder of this run; what is not as in the default study stands in its name."""
-        ways = {"directions": (self.plan.directions, 1), "steps": (self.plan.steps, CASES[self.case].steps)}
-        ways["seed"] = (self.seed, 0)
+        steps = (self.plan.steps, CASES[self.case].steps)
+        ways = {"directions": (self.plan.directions, 1), "steps": steps, "seed": (self.seed, 0)}
         other = "".join(f"_{name}_{value}" for name, (value, usual) in ways.items() if value != usual)
         return self.folder / self.case.replace(", ", "_") / f"batch_{self.batch_size}{other}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -21,6 +22,10 @@ class Estimate:
         if deviation == 0:
             return 0.0
         return float("inf") if deviation > 0 else float("-inf")
+
+    def to_json(self) -> dict[str, float | None]:
+        """{value, standard_error}, an error that is not known None."""
+        return {"value": self.value, "standard_error": self.standard_error if self.standard_error < math.inf else None}
 
     def __str__(self) -> str:
         return f"{self.value:.6g} ± {self.standard_error:.2g} (n = {self.n})"

@@ -1,4 +1,4 @@
-"""A run at the edge of stability: sharpness and batch sharpness beside 2/η and the forecast, and the balance."""
+"""A run at the edge of stability: sharpness and batch sharpness beside the edge and the forecast, and the balance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw_edge(data: Mapping[str, Any]) -> Figure:
     figure = new_figure(6.4, 5.0 if drift else 3.6)
     panels = figure.subplots(2 if drift else 1, 1, sharex=True, squeeze=False)[:, 0]
     axes = panels[0]
-    axes.axhline(float(data["edge"]), color=GREY, linestyle="--", linewidth=1, label="edge 2/η")
+    axes.axhline(float(data["edge"]), color=GREY, linestyle="--", linewidth=1, label="edge")
     kinds = (("curvatures", 1), ("noisy", SMOOTHED))
     lines = [(label, values, width) for key, width in kinds for label, values in data.get(key, {}).items()]
     for k, (label, values, width) in enumerate(lines):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from numeric.comparison.estimate import Estimate
 from numeric.stability.directions_forecast import DirectionsForecast
 from numeric.stability.forecast import Forecast
+from numeric.stability.trail import FEWEST as SHORTEST
 
 Outcome = Literal["not at the edge", "forecast holds", "forecast off", "undecided"]
 
@@ -166,6 +167,8 @@ def _of_span(several: DirectionsForecast, referee: bool | None) -> list[str]:
     if referee is False:
         measured = _shown(several.referee.value, several.referee.standard_error)
         said.append(f"the normal form itself fails: tr(ΓX) is {measured} times what its exact identity gives")
+    if math.isnan(several.rest):
+        said.append(f"what fluctuates across the directions was not measured, which takes {SHORTEST} steps in between")
     if several.overlap < SAME_SPAN:
         said.append(f"the critical directions change on the way, to a cosine of {several.overlap:.2g}")
     return said

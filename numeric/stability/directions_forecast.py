@@ -30,11 +30,13 @@ class DirectionsForecast:
     the same of the first eigenvector alone; settled_gap: of all directions, in a second window that follows the first.
     leading_gap, leading_trace_gap: of the Γ with ΓX + XΓ = ηC; nan where X is not positive. normality: how far β is
     from commuting with Y ↦ XY + YX (0: the law is normal and Γ exact to leading order; dimensionless). rest: part of α
-    that is taken off for what fluctuates across the directions; only `alone` goes without. Of the α that is left,
-    balance: the part that the oscillation takes back, over all steps of the run; rise: the part that is seen as a rise
-    of Y; what the two leave of one is a force that the form does not know. referee: tr(ΓX) over what the exact identity
-    gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not settled has. overlap: the smallest cosine
-    between the spans of consecutive measurements. conditions: as in `Forecast`.
+    that is taken off for what fluctuates across the directions, nan where that was not measured; only `alone` goes
+    without. Of the noise along all ∇S_ij that part counts which the curvature along the first eigenvector's ∇S leaves
+    of its own. Of the α that is left, balance: the part that the oscillation takes back, over all steps of the run;
+    rise: the part that is seen as a rise of Y; what the two leave of one is a force that the form does not know.
+    referee: tr(ΓX) over what the exact identity gives, less the rise of its energy ⟨Y, β⁺Y⟩, which a run that has not
+    settled has. overlap: the smallest cosine between the spans of consecutive measurements. conditions: as in
+    `Forecast`.
     """
 
     size: int
@@ -64,35 +66,38 @@ class DirectionsForecast:
         return Estimate(value, abs(value / simulated.value) * simulated.standard_error, simulated.n)
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers by name; an estimate is {value, standard_error}."""
+        """Numbers by name; an estimate is {value, standard_error}, an error that is not known None."""
         estimates = ("gap", "trace_gap", "simulated_gap", "simulated_trace_gap", "alone", "balance", "referee", "ratio")
         record: dict[str, Any] = {"directions": self.size}
         for name in estimates:
-            estimate = getattr(self, name)
-            record[name] = {"value": estimate.value, "standard_error": estimate.standard_error}
+            record[name] = getattr(self, name).to_json()
         for name in ("settled_gap", "leading_gap", "leading_trace_gap", "normality", "rest", "rise", "overlap"):
             record[name] = getattr(self, name)
         return record | {"conditions": self.conditions}
 
 
-def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> DirectionsForecast | None:
+def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor, *, kept: float) -> DirectionsForecast | None:
     """Forecast and measurement over the measurements `inside` (T,) a window; None where several directions were not
-    measured, without noise, and with momentum, for which the normal form of several is not derived."""
+    measured, without noise, and with momentum, for which the normal form of several is not derived. kept: the part of
+    the noise along ∇S that the curvature there leaves (dimensionless)."""
     if not run.directions or run.descent.momentum:
         return None
     found = {name: values[inside] for name, values in run.directions.items()}
     if float(found["noise"].mean()) == 0:
         return None
     rest = found["rest"].nan_to_num()
-    share = float((rest.mean(0) * found["alpha"].mean(0)).sum() / found["alpha"].mean(0).square().sum())
+    share = math.nan
+    if bool(found["rest"].isfinite().any()):
+        share = float((rest.mean(0) * found["alpha"].mean(0)).sum() / found["alpha"].mean(0).square().sum())
     found["alpha"] = found["alpha"] - rest
+    found["drift_noise"] = kept * found["drift_noise"]
     size = found["positions"].shape[1]
     distances = found["curvatures"] - run.edge * torch.eye(size, dtype=torch.float64)
     largest = torch.linalg.eigvalsh(distances)[:, -1]
     trace = distances.diagonal(dim1=1, dim2=2).sum(1)
     steps = run.steps[inside]
     simulated = -_simulated(functions, found, distances[0], steps, run.descent.lr)
-    alone = -_simulated(functions, *_first_alone(run, inside), steps, run.descent.lr)
+    alone = -_simulated(functions, *_first_alone(run, inside, kept), steps, run.descent.lr)
     means = {name: values.nanmean(0) for name, values in found.items()}
     oscillation = functions.sharpness_gap_amplitudes(means["alpha"], means["beta"])
     gap = _leading(functions, oscillation, means["noise"], run.descent.lr)
@@ -119,7 +124,7 @@ def directions_forecast(run: EdgeRun, functions: Any, inside: Tensor) -> Directi
             "next_direction": reach / max(run.edge - float(means["next_curvature"]), reach * 1e-3),
             "alpha_with_y": together / abs(against),
             "rest": share,
-            "unsettled": float((simulated[0, 0].mean() / simulated[1, 0].mean()).abs()) - 1,
+            "unsettled": float(simulated[0, 0].mean() / simulated[1, 0].mean()) - 1,
         },
     )
 
@@ -149,13 +154,14 @@ def _simulated(functions: Any, found: dict[str, Tensor], start: Tensor, steps: T
     return values.unflatten(1, (2, count)).mean(2).transpose(0, 1)
 
 
-def _first_alone(run: EdgeRun, inside: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def _first_alone(run: EdgeRun, inside: Tensor, kept: float) -> tuple[dict[str, Tensor], Tensor]:
     """The records of the first eigenvector as those of one direction, and Y (1, 1) where the window starts."""
     records = {name: values[inside] for name, values in run.records.items()}
     found = {"positions": records["position"].reshape(-1, 1)}
     for name in COEFFICIENTS:
         rank = 2 if name in ("alpha", "noise") else 4
         found[name] = records[name].reshape(-1, *[1] * rank)
+    found["drift_noise"] = kept * found["drift_noise"]
     return found, (records["floor_sharpness"][0] - run.edge).reshape(1, 1)
 
 

@@ -61,10 +61,10 @@ class Forecast:
         """Numbers by name; an estimate is {value, standard_error}, an error that is not known None."""
         record: dict[str, Any] = {"first_step": self.first, "last_step": self.last, "edge": self.edge}
         for name in ("gap", "alpha", "beta", "noise", "balance"):
-            record[name] = _plain(getattr(self, name))
+            record[name] = getattr(self, name).to_json()
         record["rise"] = self.rise
-        record["forecasts"] = {name: _plain(value) for name, value in self.forecasts.items()}
-        record["measured_over_forecast"] = {name: _plain(value) for name, value in self.ratios.items()}
+        record["forecasts"] = {name: value.to_json() for name, value in self.forecasts.items()}
+        record["measured_over_forecast"] = {name: value.to_json() for name, value in self.ratios.items()}
         record["batch_sharpness_over_edge"] = self.batch
         record["conditions"] = self.conditions
         if self.directions is not None:
@@ -111,7 +111,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         ratios=ratios,
         batch={name: float(records[name].nanmean()) / run.edge for name in _AVERAGES},
         conditions=_conditions(records, y, run.edge, forecasts, kept),
-        directions=directions_forecast(run, functions, inside),
+        directions=directions_forecast(run, functions, inside, kept=kept),
     )
 
 
@@ -169,8 +169,3 @@ def _conditions(
     together = float((records["alpha"] * (y - y.mean())).mean()) / mean["alpha"]
     found["alpha_with_y"] = together / abs(float(y.mean()))
     return found
-
-
-def _plain(estimate: Estimate) -> dict[str, float | None]:
-    error = estimate.standard_error
-    return {"value": estimate.value, "standard_error": error if error < float("inf") else None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,8 +12,6 @@ from numeric.stability.edge_run import EdgeRun
 from numeric.stability.predicted import Predicted
 
 NAMES = {"leading": "forecast, leading order", "corrected": "forecast, corrected", "identity": "exact identity"}
-
-
 PREDICTIONS = {"reduced": "predicted, along u alone", "cubic": "predicted, cubic loss of the batch"}
 
 
@@ -33,7 +32,8 @@ def edge_picture(run: EdgeRun, found: Answer | None = None, title: str = "") -> 
         data["forecasts"] = {
             NAMES[name]: forecast.edge - estimate.value for name, estimate in forecast.forecasts.items()
         }
-        if (several := forecast.directions) is not None:
+        several = forecast.directions
+        if several is not None and math.isfinite(several.simulated_gap.value):
             data["forecasts"][f"{several.size} directions, simulated"] = forecast.edge - several.simulated_gap.value
     return data
 

@@ -39,12 +39,13 @@ BATCHES = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured when. every: steps between measurements; first: step of the first one. chunk: samples in memory
-    at once for derivatives of the whole loss (None: all, the cheapest). batches: for batch sharpness; 0: none.
-    directions: how many critical ones are measured; from two on `EdgeRun.directions` holds what was found."""
+    """What is measured when. every: steps between measurements, odd, so that x is seen with either sign. first: step of
+    the first one. chunk: samples in memory at once for derivatives of the whole loss (None: all, the cheapest).
+    batches: for batch sharpness; 0: none. directions: how many critical ones are measured; from two on
+    `EdgeRun.directions` holds what was found."""
 
     steps: int
-    every: int = 20
+    every: int = 21
     first: int = 0
     chunk: int | None = None
     batches: int = BATCHES

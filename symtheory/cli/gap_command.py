@@ -28,7 +28,9 @@ def gap(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 4000,
     every: Annotated[int, typer.Option(help="Steps between measurements; an odd number sees every phase.")] = 21,
     window: Annotated[float, typer.Option(help="The part of the run, from its end, that is judged.")] = 0.5,
-    directions: Annotated[int, typer.Option(help="Critical directions that are measured and forecast together.")] = 1,
+    directions: Annotated[
+        int, typer.Option(help="Critical directions measured and, without momentum, forecast together.")
+    ] = 1,
     dynamics: Annotated[
         int, typer.Option(min=0, help="Go on for so many steps beside the predicted dynamics; default: none.")
     ] = 0,
@@ -38,7 +40,7 @@ def gap(
     seed: Seed = DEFAULT_SEED,
     as_json: Json = False,
 ) -> None:
-    """Forecast how far below 2/η the sharpness settles, train, and say whether the forecast holds, and if not, why."""
+    """Forecast how far below its edge the sharpness settles, train, and say whether that holds, and if not, why."""
     from symtheory.cli.gap import Asked, forecast_gap
 
     for option, given in (("--model module:function", model), ("--data module:function", data), ("--lr STEP", lr)):

@@ -28,10 +28,10 @@ from symtheory.predictions.stationary_second_moments import (
 from symtheory.predictions.stochastic_map import StochasticMap
 from symtheory.predictions.symbols import ETA
 
-SPREAD = sp.Symbol("V", nonnegative=True)
+SPREAD = sp.Symbol("V_k", nonnegative=True)
 """E ⟨xxᵀ − X, β[xxᵀ − X]⟩."""
 
-MIXED = sp.Symbol("M", nonnegative=True)
+MIXED = sp.Symbol("M_k", nonnegative=True)
 """E |Yx|²."""
 
 NOISE = sp.Symbol("N", nonnegative=True)
@@ -43,7 +43,7 @@ DRIFT_NOISE = sp.Symbol("N_s", nonnegative=True)
 OUTSIDE_NOISE = sp.Symbol("sigma_h", positive=True)
 """Standard deviation of the batch gradient along a direction of curvature h that is not critical."""
 
-BENDING = sp.Symbol("kappa", real=True)
+BENDING = sp.Symbol("chi", real=True)
 """⟨∇S, ∇h⟩."""
 
 _ORDER = sp.Symbol("epsilon", positive=True)
@@ -255,7 +255,7 @@ def normal_conditions() -> tuple[sp.Expr, ...]:
 
 @cache
 def sharpening_left() -> sp.Expr:
-    """α less what a direction w outside takes off it: ½ h w² adds −½κw² to −∇L·∇S, and noise keeps E w² up."""
+    """α less what a direction w outside takes off it: ½ h w² adds −½χw² to −∇L·∇S, and noise keeps E w² up."""
     square = sp.Symbol("w", real=True) ** 2
     taken = -sp.diff(CURVATURE * square / 2, CURVATURE) * BENDING
     variance = OUTSIDE_NOISE**2 * with_positive_factors(moment_factor().subs({OTHER: CURVATURE, MOMENTUM: 0}))

@@ -48,7 +48,7 @@ from symtheory.predictions.thermostat import stationary_law
 MECHANISM = "sharpness_gap"
 SOURCE = (
     "Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al. (2604.21016) for the gap to "
-    "leading order; the next order and the stationary law derived here"
+    "leading order; all else derived here"
 )
 
 VARIANCE = sp.Symbol("noise", positive=True)

@@ -23,13 +23,14 @@ from symtheory.predictions.source_function import SourceFunction
 from symtheory.predictions.symbols import ETA
 
 NOTES = (
-    "Gamma, X, C: gap, oscillation and noise covariance of several critical directions; X solves "
-    "alpha_ij = ½ Σ_kl beta_ij_kl X_kl with beta_ij_kl = ⟨∇S_ij, ∇S_kl⟩; xi = R times standard normal draws, C = R Rᵀ",
+    "Gamma, X, C: gap, oscillation and noise covariance of several critical directions, their step and tr(Gamma X) "
+    "without momentum; X solves "
+    "alpha_ij = ½ Σ_kl beta_ij_kl X_kl with beta_ij_kl = ⟨∇S_ij, ∇S_kl⟩; C = R Rᵀ; xi_i: standard normal",
     "P = x xᵀ: the equation in Y, P and C holds in the stationary mean, exactly; so does that for tr(Gamma X), with "
-    "N = tr C, M = E |Yx|², V = E ⟨P − X, beta[P − X]⟩, N_s = tr(beta⁺ C_s), C_s the covariance of ∇S_ij·g",
+    "N = tr C, M_k = E |Yx|², V_k = E ⟨P − X, beta[P − X]⟩, N_s = tr(beta⁺ C_s), C_s the covariance of ∇S_ij·g",
     "the law of x and Y is normal in the limit, and Gamma X + X Gamma = eta C holds, where beta commutes with Y ↦ "
     "X Y + Y X: for two directions with unequal X_11, X_22 if the ∇S_ij are orthogonal; tr(Gamma X) = eta N/2 always",
-    "alpha_left: what a direction of curvature h below the edge, with noise sigma_h of its own and kappa = ⟨∇S, ∇h⟩, "
+    "alpha_left: what a direction of curvature h below the edge, with noise sigma_h of its own and chi = ⟨∇S, ∇h⟩, "
     "leaves of alpha; all of them take ½⟨∇³L[Sigma], ∇S⟩ off it, Sigma the covariance of the run in these directions",
 )
 

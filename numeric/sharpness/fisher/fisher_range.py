@@ -21,8 +21,6 @@ from numeric.sharpness.sketch import random_signs
 CHUNK_ENTRIES = 2**24
 # Entries of the factor that is held: 2^28 are 2 GiB in float64.
 FACTOR_ENTRIES = 2**28
-
-
 # Columns of the factor shorter than so many roundings of the longest may be rounding alone, and keep their length.
 SHORT_COLUMNS = 1e3
 

@@ -56,8 +56,7 @@ def sharpness_gap(
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     return beta * eta * noise / (4 * alpha * (1 - momentum))
 
@@ -87,8 +86,7 @@ def sharpness_gap_corrected(
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     total = momentum + 1
     power = 1 / (1 - momentum)
@@ -132,8 +130,7 @@ def sharpness_gap_identity(
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     factor = 1 / (alpha * (1 - momentum))
     beta_times_factor = beta * factor
@@ -167,8 +164,7 @@ def sharpness_gap_of_drift_noise(
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     return drift_noise * eta / (2 * alpha * (1 - momentum))
 
@@ -188,8 +184,7 @@ def sharpness_gap_drift_noise_kept(alpha: Tensor, gap: Tensor, curvature: Tensor
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     return 2 * alpha / (2 * alpha + curvature**2 + 2 * curvature * gap)
 
@@ -213,8 +208,7 @@ def sharpness_gap_distance(
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     return sharpness - 2 * (momentum + 1) / eta
 
@@ -233,8 +227,7 @@ def sharpness_gap_oscillation(alpha: Tensor, beta: Tensor) -> Tensor:
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     return 2 * alpha / beta
 
@@ -275,8 +268,7 @@ def sharpness_gap_step(
         dict with "x", "y", "x_sum", "y_change".
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     momentum_times_x_sum = momentum * x_sum
     sqrt_noise = torch.sqrt(noise)
@@ -302,7 +294,7 @@ def sharpness_gap_amplitudes(alpha: Tensor, beta: Tensor) -> Tensor:
             critical.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al.
-    (2604.21016) for the gap to leading order; the next order and the stationary law derived here.
+    (2604.21016) for the gap to leading order; all else derived here.
     """
     k = alpha.shape[-1]
     gram = beta.reshape(*beta.shape[:-4], k * k, k * k)
@@ -322,7 +314,7 @@ def sharpness_gap_matrix(oscillation: Tensor, noise: Tensor, eta: float, momentu
         tensor ``(*batch, k, k)``.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al.
-    (2604.21016) for the gap to leading order; the next order and the stationary law derived here.
+    (2604.21016) for the gap to leading order; all else derived here.
     """
     values, vectors = torch.linalg.eigh(oscillation)
     rotated = vectors.mT @ noise @ vectors
@@ -351,7 +343,7 @@ def sharpness_gap_directions_step(
         dict with "x", "y".
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et al.
-    (2604.21016) for the gap to leading order; the next order and the stationary law derived here.
+    (2604.21016) for the gap to leading order; all else derived here.
     """
     moved = (y @ x.unsqueeze(-1)).squeeze(-1)
     square = x.unsqueeze(-1) * x.unsqueeze(-2)
@@ -383,7 +375,6 @@ def sharpness_gap_directions_identity(
         tensor.
 
     Source: Damian, Nichani, Lee 2022 (2209.15594) for the normal form without noise, Liao et
-    al. (2604.21016) for the gap to leading order; the next order and the stationary law derived
-    here
+    al. (2604.21016) for the gap to leading order; all else derived here
     """
     return mixed * eta / 2 + noise * eta / 2 + drift_noise * eta + spread * eta / 4
