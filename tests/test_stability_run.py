@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +23,7 @@ from numeric.stability import Descent, EdgeRun, Plan, answer, forecast, load_edg
 from numeric.stability import run as run_module
 from numeric.stability.batch_curvature import batch_curvature
 from numeric.stability.descent import draw
+from numeric.stability.forecast import judged
 from numeric.stability.generated import sharpness_gap
 from numeric.stability.power_law import power_law
 from numeric.stability.series import error_of_mean, of_means
@@ -212,6 +216,69 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch
     assert torch.equal(loaded.records["alpha"], whole.records["alpha"])
     with pytest.raises(StoreError, match="other settings"):
         run_edge(*arguments, seed=3, checkpoint=path, progress=False)
+
+
+def test_steps_can_be_added_to_a_run_of_one_direction(tmp_path: Path) -> None:
+    model, data = net()
+
+    def train(steps: int, checkpoint: Path | None, directions: int = 1) -> EdgeRun:
+        plan = Plan(steps, 7, directions=directions)
+        arguments = (model, nn.CrossEntropyLoss(), data, Descent(0.3, 4), plan)
+        return run_edge(*arguments, seed=2, checkpoint=checkpoint, progress=False)
+
+    path = tmp_path / "run.safetensors"
+    train(17, path)
+    longer, whole = train(30, path), train(30, None)
+    assert load_edge_run(path).settings == whole.settings
+    for name, values in whole.records.items():
+        assert torch.equal(longer.records[name], values), name
+    assert all(torch.equal(longer.parameters[name], leaf) for name, leaf in whole.parameters.items())
+    with pytest.raises(StoreError, match=r"other settings \(steps\)"):
+        train(25, path)  # it is beyond that
+    train(17, tmp_path / "two", 2)
+    with pytest.raises(StoreError, match=r"other settings \(steps\)"):
+        train(30, tmp_path / "two", 2)
+
+
+def test_a_file_knows_its_loss_data_model_and_dtype_again(tmp_path: Path) -> None:
+    model, (inputs, target) = net()
+    path = tmp_path / "run.safetensors"
+
+    def train(model: nn.Module, loss: Callable[..., Tensor], data: tuple[Tensor, Tensor]) -> EdgeRun:
+        return run_edge(model, loss, data, Descent(0.3, 4), Plan(10, 5), checkpoint=path, progress=False)
+
+    found = train(model, nn.CrossEntropyLoss(), (inputs, target))
+    assert train(model, nn.CrossEntropyLoss(), (inputs, target)).step == found.step
+    wider = nn.Sequential(nn.Linear(inputs.shape[1], 7), nn.Linear(7, 3)).to(inputs.dtype)
+    for others in (
+        (model, nn.CrossEntropyLoss(label_smoothing=0.1), (inputs, target)),
+        (model, nn.CrossEntropyLoss(), (inputs.flip(0), target)),
+        (wider, nn.CrossEntropyLoss(), (inputs, target)),
+        (copy.deepcopy(model).float(), nn.CrossEntropyLoss(), (inputs, target)),
+    ):
+        with pytest.raises(StoreError, match="another model, loss, data or dtype"):
+            train(*others)
+
+
+@pytest.mark.parametrize("length", [20, 90, 101, 4000])
+@pytest.mark.parametrize("window", [0.1, 0.5, 1.0])
+def test_how_often_to_measure_is_said_before_training(length: int, window: float) -> None:
+    with pytest.raises(CheckError, match="measurements, 10 are needed") as raised:
+        judged(Plan(length, length).measured, length, window)
+    often = re.search(r"measure every (\d+) steps at most", str(raised.value))
+    if often is None:
+        assert window * length / 10 < 2
+    else:
+        assert int(judged(Plan(length, int(often[1])).measured, length, window).sum()) >= 10
+    for wrong in (0.0, -0.5, 1.5, math.nan):
+        with pytest.raises(OptionError, match="window"):
+            judged(Plan(length).measured, length, wrong)
+
+
+@pytest.mark.parametrize("options", [{"lr": math.inf}, {"lr": 0.1, "weight_decay": math.nan}])
+def test_a_step_is_a_finite_number(options: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="choose a positive step"):
+        Descent(**options)
 
 
 def test_a_run_that_diverges_says_when() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from numeric.comparison.estimate import Estimate
-from numeric.errors import CheckError
+from numeric.errors import CheckError, OptionError
 from numeric.stability.directions_forecast import DirectionsForecast, directions_forecast
 from numeric.stability.edge_run import EdgeRun
 from numeric.stability.series import of_means, slope_of
@@ -76,14 +76,10 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
     """Forecast and measurement over the last part of a run.
 
     functions: the generated functions of the prediction sharpness_gap. window: the part of the run, from its end, that
-    is read. Raises CheckError where the window holds fewer than `FEWEST` measurements.
+    is read. Raises what `judged` does.
     """
-    inside = run.steps >= (1 - window) * float(run.step)
+    inside = judged(run.steps, run.step, window)
     steps = run.steps[inside]
-    if len(steps) < FEWEST:
-        raise CheckError(
-            f"the last {window:.0%} of the run hold {len(steps)} measurements, {FEWEST} are needed: measure more often"
-        )
     records = {name: values[inside] for name, values in run.records.items()}
     eta, momentum = run.descent.lr, run.descent.momentum
     y = functions.sharpness_gap_distance(records["floor_sharpness"], eta, momentum)
@@ -113,6 +109,23 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         conditions=_conditions(records, y, run.edge, forecasts, kept),
         directions=directions_forecast(run, functions, inside),
     )
+
+
+def judged(steps: Tensor, length: int, window: float) -> Tensor:
+    """Which measurements (T,), at these steps (T,) of a run so long, lie in its last part; before training too.
+
+    Raises OptionError for a window that is no part of a run, CheckError for one with fewer than `FEWEST` measurements.
+    """
+    if not 0 < window <= 1:
+        raise OptionError(f"window={window:g}: choose the part of the run that is judged, above 0 and at most 1")
+    inside = steps >= (1 - window) * float(length)
+    if (count := int(inside.sum())) < FEWEST:
+        often = int(window * length / FEWEST)
+        remedy = f"measure every {often} steps at most, or train longer" if often > 1 else "train longer"
+        raise CheckError(
+            f"the last {window:.0%} of {length} steps hold {count} measurements, {FEWEST} are needed: {remedy}"
+        )
+    return inside
 
 
 def _measured_over(statement: Callable[[Tensor], Tensor], means: Tensor) -> Tensor:
