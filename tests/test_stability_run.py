@@ -275,6 +275,29 @@ def test_how_often_to_measure_is_said_before_training(length: int, window: float
             judged(Plan(length).measured, length, wrong)
 
 
+def test_data_that_are_fitted_exactly_are_undecided() -> None:
+    model, (inputs, _) = net()
+    data = (inputs, model(inputs).detach())
+    run = run_edge(model, nn.MSELoss(), data, Descent(0.1, 4), Plan(60, 3), progress=False)
+    found = answer(forecast(run, sharpness_gap))
+    assert found.outcome == "undecided"
+    assert "α = 0 ± 0" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "'NoneType' object is not iterable"),
+        ((torch.ones(2, 1) / (2 - k) for k in range(3)), "a batch is a Tensor"),
+        (({}["samples"] for _ in range(3)), "KeyError: 'samples'"),
+        ([(torch.ones(2, 3), torch.ones(2)), (torch.ones(2, 4), torch.ones(2))], "differ in more than their length"),
+    ],
+)
+def test_data_of_no_use_are_told_in_one_line(data: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        whole_batch(data)
+
+
 @pytest.mark.parametrize("options", [{"lr": math.inf}, {"lr": 0.1, "weight_decay": math.nan}])
 def test_a_step_is_a_finite_number(options: dict[str, float]) -> None:
     with pytest.raises(OptionError, match="choose a positive step"):

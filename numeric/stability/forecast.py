@@ -175,13 +175,18 @@ def _conditions(
     size = float(y.square().mean().sqrt())
     found = {}
     if "corrected" in forecasts:
-        found["corrections"] = forecasts["corrected"].value / forecasts["leading"].value - 1
-        found["drift_noise"] = kept * 2 * mean["drift_noise"] / (mean["beta"] * mean["noise"])
-    found["second_direction"] = size / max(edge - mean["second"], size * 1e-3)
+        found["corrections"] = _over(forecasts["corrected"].value, forecasts["leading"].value) - 1
+        found["drift_noise"] = kept * _over(2 * mean["drift_noise"], mean["beta"] * mean["noise"])
+    found["second_direction"] = _over(size, max(edge - mean["second"], size * 1e-3))
     # Where α varies with y, E(yα) takes the place of α E y in the stationary mean of the change of y².
-    together = float((records["alpha"] * (y - y.mean())).mean()) / mean["alpha"]
-    found["alpha_with_y"] = together / abs(float(y.mean()))
+    together = float((records["alpha"] * (y - y.mean())).mean())
+    found["alpha_with_y"] = _over(together, mean["alpha"] * abs(float(y.mean())))
     return found
+
+
+def _over(above: float, below: float) -> float:
+    """Their ratio, nan over zero: where the data are fitted exactly, α and the noise vanish."""
+    return above / below if below else float("nan")
 
 
 def _plain(estimate: Estimate) -> dict[str, float | None]:
