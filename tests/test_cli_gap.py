@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from symtheory.cli.app import main
 
@@ -67,6 +68,7 @@ def test_an_answer_with_its_conditions(
     assert all(Path(path).is_file() for path in record["files"])
     assert record["dynamics"]["first_step"] == 150
     assert record["dynamics"]["cubic"]["steps_within_half"] == 4
+    torch.manual_seed(1)  # the user's functions draw what --seed says
     again = run(capsys, monkeypatch, *words)
     assert again[0] == 0
     assert again[1].splitlines()[0] == record["sentence"]
@@ -76,6 +78,33 @@ def test_an_answer_with_its_conditions(
     assert record["directions"]["directions"] == 2
     assert record["directions"]["simulated_gap"]["value"] > 0
     assert run(capsys, monkeypatch, *words, "--directions", "0")[0] == 2
+
+
+def test_ctrl_c_leaves_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(asked: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("symtheory.cli.gap.forecast_gap", stopped)
+    words = ["--model", "a:b", "--data", "a:b", "--lr", "1", "-o", str(tmp_path)]
+    said = f"symtheory: interrupted: the same call goes on from {tmp_path}\n"
+    assert run(capsys, monkeypatch, *words) == (130, "", said)
+
+
+def test_what_cannot_be_answered_is_not_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--model", "a:b", "--data", "a:b", "--lr", "0.1", "-o", str(tmp_path / "out")]
+    for more, remedy in (
+        (["--steps", "1000", "--every", "90"], "measure every 50 steps at most"),
+        (["--window", "2"], "at most 1"),
+        (["--lr", "0"], "choose a positive step"),
+    ):
+        status, out, err = run(capsys, monkeypatch, *words, *more)
+        assert (status, out) == (2, "")
+        assert remedy in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_missing_is_said_in_one_line(
@@ -93,6 +122,7 @@ def test_what_is_missing_is_said_in_one_line(
 
 def test_the_committed_functions_are_those_of_the_declaration(tmp_path: Path) -> None:
     example = runpy.run_path(str(ROOT / "examples" / "stability" / "edge_declaration.py"))
+    assert example["GENERATED"] == ROOT / "numeric" / "stability" / "generated"  # where it writes without arguments
     example["main"](tmp_path)
     committed = ROOT / "numeric" / "stability" / "generated" / "sharpness_gap.py"
     assert (tmp_path / "sharpness_gap.py").read_bytes() == committed.read_bytes()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,16 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from numeric.errors import CheckError, DataError, OptionError, StoreError
+from numeric.errors import CheckError, DataError, OptionError
 from numeric.sharpness import Objective
 from numeric.sharpness.gradient_noise.batch_sharpness import batch_sharpness
 from numeric.sharpness.second_order import second_order
-from numeric.stability import Descent, EdgeRun, Plan, answer, forecast, load_edge_run, run_edge
-from numeric.stability import run as run_module
+from numeric.stability import Descent, EdgeRun, Plan, answer, forecast, run_edge
 from numeric.stability.batch_curvature import batch_curvature
 from numeric.stability.descent import draw
+from numeric.stability.forecast import judged
 from numeric.stability.generated import sharpness_gap
 from numeric.stability.power_law import power_law
+from numeric.stability.run import MEASURED
 from numeric.stability.series import error_of_mean, of_means
 from numeric.stability.whole_batch import whole_batch
 
@@ -177,7 +178,7 @@ def test_steps_are_those_of_torch() -> None:
         assert torch.allclose(found.parameters[name], leaf, rtol=1e-12, atol=1e-13)
     assert found.steps.tolist() == [0, 4, 8]
     assert found.edge == pytest.approx(2 * 1.7 / 0.1)
-    assert set(found.records) == set(run_module.MEASURED)
+    assert set(found.records) == set(MEASURED)
 
 
 def test_batches_are_drawn_without_replacement_by_seed_and_step() -> None:
@@ -187,31 +188,48 @@ def test_batches_are_drawn_without_replacement_by_seed_and_step() -> None:
     assert not torch.equal(rows, draw(10, 10, 0, 6, "a"))
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, data = net()
-    arguments = (model, nn.CrossEntropyLoss(), data, Descent(0.3, 4, momentum=0.5), Plan(40, 7))
-    whole = run_edge(*arguments, seed=2, progress=False)
-    path, honest = tmp_path / "run.safetensors", run_module.measure_edge
+@pytest.mark.parametrize("length", [20, 90, 101, 4000])
+@pytest.mark.parametrize("window", [0.1, 0.5, 1.0])
+def test_how_often_to_measure_is_said_before_training(length: int, window: float) -> None:
+    with pytest.raises(CheckError, match="measurements, 10 are needed") as raised:
+        judged(Plan(length, length).measured, length, window)
+    often = re.search(r"measure every (\d+) steps at most", str(raised.value))
+    if often is None:
+        assert window * length / 10 < 2
+    else:
+        assert int(judged(Plan(length, int(often[1])).measured, length, window).sum()) >= 10
+    for wrong in (0.0, -0.5, 1.5, math.nan):
+        with pytest.raises(OptionError, match="window"):
+            judged(Plan(length).measured, length, wrong)
 
-    def fails(objective: Objective, *rest: Any, **options: Any) -> Any:
-        if path.exists() and len(load_edge_run(path).steps) == 3:
-            raise KeyboardInterrupt
-        return honest(objective, *rest, **options)
 
-    monkeypatch.setattr(run_module, "measure_edge", fails)
-    with pytest.raises(KeyboardInterrupt):
-        run_edge(*arguments, seed=2, checkpoint=path, progress=False)
-    monkeypatch.setattr(run_module, "measure_edge", honest)
-    resumed = run_edge(*arguments, seed=2, checkpoint=path, progress=False)
-    assert torch.equal(resumed.steps, whole.steps)
-    for name, values in whole.records.items():
-        assert torch.equal(resumed.records[name], values), name
-    assert all(torch.equal(resumed.parameters[name], leaf) for name, leaf in whole.parameters.items())
-    loaded = load_edge_run(path)
-    assert loaded.step == 40
-    assert torch.equal(loaded.records["alpha"], whole.records["alpha"])
-    with pytest.raises(StoreError, match="other settings"):
-        run_edge(*arguments, seed=3, checkpoint=path, progress=False)
+def test_data_that_are_fitted_exactly_are_undecided() -> None:
+    model, (inputs, _) = net()
+    data = (inputs, model(inputs).detach())
+    run = run_edge(model, nn.MSELoss(), data, Descent(0.1, 4), Plan(60, 3), progress=False)
+    found = answer(forecast(run, sharpness_gap))
+    assert found.outcome == "undecided"
+    assert "α = 0 ± 0" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "'NoneType' object is not iterable"),
+        ((torch.ones(2, 1) / (2 - k) for k in range(3)), "a batch is a Tensor"),
+        (({}["samples"] for _ in range(3)), "KeyError: 'samples'"),
+        ([(torch.ones(2, 3), torch.ones(2)), (torch.ones(2, 4), torch.ones(2))], "differ in more than their length"),
+    ],
+)
+def test_data_of_no_use_are_told_in_one_line(data: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        whole_batch(data)
+
+
+@pytest.mark.parametrize("options", [{"lr": math.inf}, {"lr": 0.1, "weight_decay": math.nan}])
+def test_a_step_is_a_finite_number(options: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="choose a positive step"):
+        Descent(**options)
 
 
 def test_a_run_that_diverges_says_when() -> None:

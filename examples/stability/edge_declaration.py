@@ -1,7 +1,7 @@
 """The normal form of the edge of stability as a loss of two parameters, declared; run to write the torch code with
 which numeric.stability forecasts.
 
-    python examples/stability/edge_declaration.py numeric/stability/generated
+    python examples/stability/edge_declaration.py [numeric/stability/generated]
 
 The functions speak of alpha, beta and noise alone and are the same for every graph. A test holds the committed file to
 what this writes.
@@ -9,12 +9,13 @@ what this writes.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import symtheory as st
 from symtheory.catalog.curved_valley import curved_valley
 
+GENERATED = Path(__file__).resolve().parents[2] / "numeric" / "stability" / "generated"
 FUNCTIONS = (
     "sharpness_gap", "corrected", "identity", "of_drift_noise", "drift_noise_kept", "distance", "oscillation", "step",
     "amplitudes", "matrix", "directions_step", "directions_identity",
@@ -28,4 +29,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description="Write sharpness_gap.py into a folder.")
+    parser.add_argument("folder", type=Path, nargs="?", default=GENERATED)
+    main(parser.parse_args().folder)

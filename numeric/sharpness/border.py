@@ -58,7 +58,7 @@ def _first_loss(objective: Objective, batch: Batch) -> Tensor:
 
 
 def _check_same(first: Tensor, second: Tensor, dtype: torch.dtype) -> None:
-    if not _agree(first, second, dtype):
+    if not agree(first, second, dtype):
         raise SharpnessError(
             f"two evaluations of one batch give {first.item():.6g} and {second.item():.6g}: "
             "call model.eval() (dropout), or fix the loss's random numbers"
@@ -69,10 +69,11 @@ def _check_mean(objective: Objective, batch: Batch, whole: Tensor) -> None:
     half = batch.size // 2
     parts = (batch.select(slice(0, half)), batch.select(slice(half, None)))
     mean = torch.stack([_loss(objective, part) * part.size for part in parts]).sum() / batch.size
-    if not _agree(whole, mean, objective.dtype):
+    if not agree(whole, mean, objective.dtype):
         raise SharpnessError(
             f"the loss of a batch is {whole.item():.6g}, the mean of its two halves {mean.item():.6g}: it is not a "
-            "mean over samples; use reduction='mean', and model.eval() where the model normalizes over the batch"
+            "mean over samples; use reduction='mean', and model.eval() where the model normalizes over the batch or "
+            "drops units"
         )
 
 
@@ -80,6 +81,7 @@ def _loss(objective: Objective, batch: Batch) -> Tensor:
     return objective.loss(objective.output(objective.parameters, batch), batch.target)
 
 
-def _agree(left: Tensor, right: Tensor, dtype: torch.dtype) -> bool:
+def agree(left: Tensor, right: Tensor, dtype: torch.dtype) -> bool:
+    """Whether two losses, scalars, differ by no more than what the order of summation does in this dtype."""
     scale = max(abs(left.item()), abs(right.item()), torch.finfo(dtype).tiny)
     return abs(left.item() - right.item()) <= ROUNDING * torch.finfo(dtype).eps * scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,7 +30,8 @@ class Descent:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.lr > 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
+        finite = math.isfinite(self.lr) and math.isfinite(self.weight_decay)
+        if not finite or not self.lr > 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise OptionError(
                 f"lr={self.lr:g}, momentum={self.momentum:g}, weight_decay={self.weight_decay:g}: choose a positive "
                 "step, a momentum in [0, 1) and a weight decay of at least 0"
@@ -45,7 +47,7 @@ class Descent:
     def samples_of(self, samples: int) -> int:
         """How many of so many samples are in a batch. Raises OptionError for a batch larger than the data."""
         if self.batch_size is not None and self.batch_size > samples:
-            raise OptionError(f"batch_size={self.batch_size}: the data have {samples} samples")
+            raise OptionError(f"batch_size={self.batch_size}: the data have {samples} samples, choose no more")
         return samples if self.batch_size is None else self.batch_size
 
     def batch(self, whole: Batch, seed: int, step: int, purpose: str = "batch of a step") -> Batch:

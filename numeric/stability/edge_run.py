@@ -21,7 +21,8 @@ from numeric.training.store import join_groups, read_tensors, split_group, write
 class EdgeRun:
     """steps: (T,) at which was measured. records: name → (T,), float64, see `run.MEASURED`. settings: of the run, as
     JSON. step, parameters, velocity, vectors, frame: where it stands. diverged_at: the step whose loss was not finite.
-    directions: name → (T, …), the tensors of `CriticalDirections`, where several were measured."""
+    directions: name → (T, …), the tensors of `CriticalDirections`, where several were measured. loss: of all samples at
+    `parameters`, by which a file knows model, loss and data again (None: not in the file)."""
 
     settings: Mapping[str, Any]
     steps: Tensor
@@ -33,6 +34,7 @@ class EdgeRun:
     diverged_at: int | None = None
     directions: Mapping[str, Tensor] = field(default_factory=dict)
     frame: Tensor | None = None
+    loss: float | None = None
 
     @property
     def descent(self) -> Descent:
@@ -54,7 +56,7 @@ class EdgeRun:
         standing = {"vectors": self.vectors, "frame": self.frame}
         groups["state"] = {name: value for name, value in standing.items() if value is not None}
         groups["directions"] = self.directions
-        state = {"settings": self.settings, "step": self.step, "diverged_at": self.diverged_at}
+        state = {"settings": self.settings, "step": self.step, "diverged_at": self.diverged_at, "loss": self.loss}
         write_tensors(path, join_groups(groups), {"edge_run": json.dumps(state)})
 
 
@@ -77,6 +79,7 @@ def load_edge_run(path: Path) -> EdgeRun:
         state["diverged_at"],
         split_group(tensors, "directions"),
         split_group(tensors, "state").get("frame"),
+        state.get("loss"),
     )
 
 

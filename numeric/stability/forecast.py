@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from numeric.comparison.estimate import Estimate
-from numeric.errors import CheckError
+from numeric.errors import CheckError, OptionError
 from numeric.stability.directions_forecast import DirectionsForecast, directions_forecast
 from numeric.stability.edge_run import EdgeRun
 from numeric.stability.series import of_means, slope_of
@@ -76,14 +76,10 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
     """Forecast and measurement over the last part of a run.
 
     functions: the generated functions of the prediction sharpness_gap. window: the part of the run, from its end, that
-    is read. Raises CheckError where the window holds fewer than `FEWEST` measurements.
+    is read. Raises what `judged` does.
     """
-    inside = run.steps >= (1 - window) * float(run.step)
+    inside = judged(run.steps, run.step, window)
     steps = run.steps[inside]
-    if len(steps) < FEWEST:
-        raise CheckError(
-            f"the last {window:.0%} of the run hold {len(steps)} measurements, {FEWEST} are needed: measure more often"
-        )
     records = {name: values[inside] for name, values in run.records.items()}
     eta, momentum = run.descent.lr, run.descent.momentum
     y = functions.sharpness_gap_distance(records["floor_sharpness"], eta, momentum)
@@ -113,6 +109,23 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
         conditions=_conditions(records, y, run.edge, forecasts, kept),
         directions=directions_forecast(run, functions, inside, kept=kept),
     )
+
+
+def judged(steps: Tensor, length: int, window: float) -> Tensor:
+    """Which measurements (T,), at these steps (T,) of a run so long, lie in its last part; before training too.
+
+    Raises OptionError for a window that is no part of a run, CheckError for one with fewer than `FEWEST` measurements.
+    """
+    if not 0 < window <= 1:
+        raise OptionError(f"window={window:g}: choose the part of the run that is judged, above 0 and at most 1")
+    inside = steps >= (1 - window) * float(length)
+    if (count := int(inside.sum())) < FEWEST:
+        often = int(window * length / FEWEST)
+        remedy = f"measure every {often} steps at most, or train longer" if often > 1 else "train longer"
+        raise CheckError(
+            f"the last {window:.0%} of {length} steps hold {count} measurements, {FEWEST} are needed: {remedy}"
+        )
+    return inside
 
 
 def _measured_over(statement: Callable[[Tensor], Tensor], means: Tensor) -> Tensor:
@@ -162,10 +175,15 @@ def _conditions(
     size = float(y.square().mean().sqrt())
     found = {}
     if "corrected" in forecasts:
-        found["corrections"] = forecasts["corrected"].value / forecasts["leading"].value - 1
-        found["drift_noise"] = kept * 2 * mean["drift_noise"] / (mean["beta"] * mean["noise"])
-    found["second_direction"] = size / max(edge - mean["second"], size * 1e-3)
+        found["corrections"] = _over(forecasts["corrected"].value, forecasts["leading"].value) - 1
+        found["drift_noise"] = kept * _over(2 * mean["drift_noise"], mean["beta"] * mean["noise"])
+    found["second_direction"] = _over(size, max(edge - mean["second"], size * 1e-3))
     # Where α varies with y, E(yα) takes the place of α E y in the stationary mean of the change of y².
-    together = float((records["alpha"] * (y - y.mean())).mean()) / mean["alpha"]
-    found["alpha_with_y"] = together / abs(float(y.mean()))
+    together = float((records["alpha"] * (y - y.mean())).mean())
+    found["alpha_with_y"] = _over(together, mean["alpha"] * abs(float(y.mean())))
     return found
+
+
+def _over(above: float, below: float) -> float:
+    """Their ratio, nan over zero: where the data are fitted exactly, α and the noise vanish."""
+    return above / below if below else float("nan")

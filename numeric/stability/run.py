@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from numeric.errors import OptionError, SharpnessError, StoreError
 from numeric.sharpness.batch import Batch, make_batch
-from numeric.sharpness.border import check_border
+from numeric.sharpness.border import agree, check_border
 from numeric.sharpness.objective import ModelLoss, Objective
 from numeric.sharpness.parameters import Point, flatten, scaled
 from numeric.stability.batch_curvature import batch_curvature
@@ -35,6 +35,8 @@ averages of batch sharpness."""
 
 # Batches from which batch sharpness is estimated at each measurement; the average over a run is what is read.
 BATCHES = 4
+# Rounding of the loss of a sample, in units of the dtype's epsilon and of the largest loss.
+ROUNDED = 10
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Plan:
                 f"batches={self.batches}: the first three are at least 1, the others at least 0"
             )
 
+    @property
+    def measured(self) -> Tensor:
+        """The steps before which is measured (T,)."""
+        return torch.arange(min(self.first, self.steps), self.steps, self.every)
+
     def is_measured(self, step: int) -> bool:
         """Whether the point before this step is measured."""
         return step >= self.first and (step - self.first) % self.every == 0
@@ -78,7 +85,8 @@ def run_edge(
 
     loss: (output, target) -> mean over the samples, a scalar. data: (inputs, target) with all samples, on the model's
     device. seed: of the batches and of the start of the first eigenvector. checkpoint: a file that is written at every
-    measurement; the same call goes on from it. A loss that stops being finite ends the run and is said in it.
+    measurement; the same call goes on from it, and with one direction a call for more steps too. A loss that stops
+    being finite ends the run and is said in it.
     Raises OptionError for options out of range, SharpnessError for a loss that is no mean over samples, random, or
     without right third derivatives, StoreError for a checkpoint of another run.
     """
@@ -110,10 +118,53 @@ def _begin(objective: Objective, settings: dict[str, Any], path: Path | None) ->
         empty = {name: torch.zeros(0, dtype=torch.float64) for name in MEASURED}
         return EdgeRun(settings, torch.zeros(0, dtype=torch.int64), empty, 0, theta, scaled(theta, 0.0), None)
     found = load_edge_run(path)
-    same = found.settings == settings and found.records.keys() == set(MEASURED)
-    if not same or found.parameters.keys() != objective.parameters.keys():
-        raise StoreError(f"{path} belongs to a run with other settings: delete it or choose another file")
-    return found
+    others = _differing(found, settings)
+    if others or found.records.keys() != set(MEASURED):
+        raise StoreError(
+            f"{path} belongs to a run with other settings ({', '.join(others) or 'records'}): delete it or choose "
+            "another file"
+        )
+    if not _is_of(objective, found):
+        raise StoreError(
+            f"{path} belongs to a run with another model, loss, data or dtype: delete it or choose another file"
+        )
+    return replace(found, settings=settings)
+
+
+def _differing(found: EdgeRun, settings: dict[str, Any]) -> list[str]:
+    """Names of the settings that keep a run from going on.
+
+    Steps may be added with one direction: with several, what the trail has collected since the last measurement is in
+    no file.
+    """
+    earlier, asked = ({**run, **run["descent"], **run["plan"]} for run in (found.settings, settings))
+    names = [name for name in asked if name not in ("descent", "plan") and earlier.get(name) != asked[name]]
+    if "steps" in names and asked["directions"] == 1 and found.step <= asked["steps"]:
+        names.remove("steps")
+    return names
+
+
+def _is_of(objective: Objective, found: EdgeRun) -> bool:
+    """Whether a run has this objective's parameters, and at where it stands its loss."""
+    here = objective.parameters
+    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in found.parameters.items()}
+    if shapes != {name: (leaf.shape, leaf.dtype) for name, leaf in here.items()}:
+        return False
+    if found.loss is None or not math.isfinite(found.loss):
+        return True
+    loss = _whole_loss(objective, {name: found.parameters[name].to(leaf) for name, leaf in here.items()})
+    # A loss that is fitted is all rounding: no more is asked than the largest loss of the run, as summed, can tell.
+    largest = max(found.records["loss"].abs().tolist(), default=0.0)
+    rounding = ROUNDED * torch.finfo(objective.dtype).eps * largest
+    same = agree(torch.tensor(loss), torch.tensor(found.loss), objective.dtype)
+    return same or abs(loss - found.loss) <= rounding
+
+
+def _whole_loss(objective: Objective, parameters: Point) -> float:
+    """L over all samples."""
+    with torch.no_grad():
+        parts = [(float(objective.value(parameters, batch)), batch.size) for batch in objective.batches()]
+    return sum(value * size for value, size in parts) / sum(size for _, size in parts)
 
 
 @dataclass(frozen=True)
@@ -213,4 +264,4 @@ class _Training:
 
     def _save(self, run: EdgeRun) -> None:
         if self.path is not None:
-            run.save(self.path)
+            replace(run, loss=_whole_loss(self.objective, run.parameters)).save(self.path)

@@ -332,8 +332,8 @@ def main() -> None:
         if error.format_message():
             _fail(f"{error.format_message().rstrip('.')} ('symtheory --help' lists what there is)")
         sys.exit(BAD_INPUT)  # no command was given, and the help has been printed
-    except typer.Abort:
-        sys.exit(INTERRUPTED)
+    except typer.Abort as stop:
+        _fail(str(stop) or "interrupted", INTERRUPTED)
     except _own_errors() as error:
         _fail(str(error))
     sys.exit(status or DONE)
@@ -345,6 +345,6 @@ def _own_errors() -> tuple[type[Exception], ...]:
     return (SymtheoryError,) if numeric_errors is None else (SymtheoryError, numeric_errors.NumericError)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, status: int = BAD_INPUT) -> None:
     typer.echo(f"symtheory: {' '.join(message.split())}", err=True)
-    sys.exit(BAD_INPUT)
+    sys.exit(status)

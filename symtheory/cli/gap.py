@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,20 +50,24 @@ def forecast_gap(asked: Asked) -> dict[str, Any]:
     Raises ``DeclarationError`` for a function that cannot be loaded or fails, and the torch layer's errors.
     """
     from numeric.stability import Descent, Plan, answer, forecast, predicted_dynamics, run_edge
+    from numeric.stability.forecast import judged
     from numeric.stability.generated import sharpness_gap
     from numeric.stability.whole_batch import whole_batch
 
-    model = load_model(asked.model, asked.checkpoint, asked.device, asked.dtype)
-    data = whole_batch(call(load_function(asked.data, "--data"), asked.data))
     descent = Descent(asked.lr, asked.batch_size, asked.momentum, asked.weight_decay)
     plan = Plan(asked.steps, asked.every, directions=asked.directions)
+    judged(plan.measured, plan.steps, asked.window)  # what cannot be answered is not trained
+    with _seeded(asked.seed):
+        model = load_model(asked.model, asked.checkpoint, asked.device, asked.dtype)
+    with _seeded(asked.seed):
+        data = whole_batch(call(load_function(asked.data, "--data"), asked.data))
     place = None if asked.output is None else asked.output / "run.safetensors"
     loss = load_loss(asked.loss)
     run = run_edge(model, loss, data, descent, plan, seed=asked.seed, checkpoint=place)
     if run.diverged_at is not None:
         record: dict[str, Any] = {
             "answer": "diverged",
-            "sentence": f"diverged at step {run.diverged_at}: no edge holds this step",
+            "sentence": f"diverged at step {run.diverged_at}: no edge holds this step, choose a smaller one",
         }
         found = None
     else:
@@ -76,6 +82,16 @@ def forecast_gap(asked: Asked) -> dict[str, Any]:
     if asked.output is not None:
         record["files"] = _write(asked.output, run, found, predicted, record)
     return record
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """A context in which functions of the user's draw the same random numbers at every call of the command."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def _write(

@@ -18,7 +18,7 @@ def gap(
     ] = None,
     model: Annotated[str, typer.Option(help="module:function or file.py:function that returns the torch module.")] = "",
     data: Annotated[str, typer.Option(help="The same, for all samples: (inputs, target), or batches of them.")] = "",
-    lr: Annotated[float, typer.Option(help="Step η of the training.")] = 0.0,
+    lr: Annotated[float | None, typer.Option(help="Step η of the training.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Batch size; default: all samples.")] = None,
     loss: Annotated[
         str, typer.Option(help="cross_entropy, squared_error, binary_cross_entropy, or module:function.")
@@ -43,9 +43,11 @@ def gap(
     """Forecast how far below its edge the sharpness settles, train, and say whether that holds, and if not, why."""
     from symtheory.cli.gap import Asked, forecast_gap
 
-    for option, given in (("--model module:function", model), ("--data module:function", data), ("--lr STEP", lr)):
+    for option, given in (("--model", model), ("--data", data)):
         if not given:
-            raise DeclarationError(f"symtheory gap needs {option}")
+            raise DeclarationError(f"symtheory gap needs {option} module:function")
+    if lr is None:
+        raise DeclarationError("symtheory gap needs --lr STEP")
     asked = Asked(
         model=model,
         data=data,
@@ -65,7 +67,11 @@ def gap(
         dtype=dtype,
         seed=seed,
     )
-    record = forecast_gap(asked)
+    try:
+        record = forecast_gap(asked)
+    except KeyboardInterrupt:
+        how = "with -o FOLDER it could go on" if output is None else f"the same call goes on from {output}"
+        raise typer.Abort(f"interrupted: {how}") from None
     if as_json:
         from numeric.comparison.verdict import jsonable
 

@@ -82,7 +82,7 @@ def _import(name: str) -> ModuleType:
 def execute(path: Path) -> ModuleType:
     """The file as a module, executed as an import would; ``DeclarationError`` where that fails."""
     if not path.is_file():
-        raise DeclarationError(f"there is no file {path}: write path/to/file.py:variable, or a catalog name")
+        raise DeclarationError(f"there is no file {path}: write path/to/file.py:name")
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise DeclarationError(f"{path} is no Python file: its name must end in .py")
