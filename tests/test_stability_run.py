@@ -135,6 +135,21 @@ def test_without_noise_the_sharpness_is_at_the_edge() -> None:
     assert "no noise" in found.sentence
 
 
+def test_where_something_else_takes_back_the_sharpening_the_forecast_cannot_hold(at_edge: EdgeRun) -> None:
+    """x halved: a quarter of α is taken back. S forty further below the edge: held there by whatever else."""
+    halved = {**at_edge.records, "position": at_edge.records["position"] / 2}
+    found = answer(forecast(replace(at_edge, records=halved), sharpness_gap, window=0.9))
+    assert found.outcome == "undecided", found.sentence
+    assert re.search(r"oscillation along u takes back 2\d% of the sharpening", found.sentence)
+    below = {**halved, "floor_sharpness": halved["floor_sharpness"] - 40}
+    found = answer(forecast(replace(at_edge, records=below), sharpness_gap, window=0.9))
+    assert found.outcome == "undecided", found.sentence
+    assert re.search(r"^undecided: S stands still 42% of the edge below it", found.sentence)
+    more = {**at_edge.records, "position": at_edge.records["position"] * 2}
+    found = answer(forecast(replace(at_edge, records=more), sharpness_gap, window=0.9))
+    assert found.outcome != "forecast holds" and "times what the sharpening gives" in found.sentence
+
+
 def test_where_sharpening_is_not_known_nothing_is_said(at_edge: EdgeRun) -> None:
     inside = at_edge.steps < 500
     records = {name: values[inside] for name, values in at_edge.records.items()}
@@ -147,7 +162,7 @@ def test_where_sharpening_is_not_known_nothing_is_said(at_edge: EdgeRun) -> None
 
 def test_not_at_the_edge() -> None:
     """Too small a step: S rises as α says. A floor that rises: training does not sharpen."""
-    for pull, words in ((PULL, "free to move"), (-PULL, "does not sharpen")):
+    for pull, words in ((PULL, "still moves at +100%"), (-PULL, "does not sharpen")):
         model = Valley(0.01, 3.0, pull)
         run = run_edge(model, itself, noise(0.1), Descent(ETA, 2), Plan(300, 11, batches=0), progress=False)
         found = answer(forecast(run, sharpness_gap))

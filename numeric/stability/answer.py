@@ -13,8 +13,10 @@ from numeric.stability.trail import FEWEST as SHORTEST
 
 Outcome = Literal["not at the edge", "forecast holds", "forecast off", "undecided"]
 
-# The oscillation balances the sharpening within this factor, and S moves by less than this part of what α alone gives.
-BALANCE, RISE = 2.0, 0.5
+# S stands still where it moves by less than this part of what α alone gives. It is the oscillation along u that holds
+# it where that takes back α within this factor, as the leading order has it. Something else may hold it anywhere: at
+# the edge then means within this part of it.
+RISE, BALANCE, NEAR = 0.5, 2.0, 0.25
 # Relative deviation from the forecast up to which it holds, known to as much at 95 %; without noise, of the sharpness
 # from the edge itself. Off is a deviation that is larger beyond its own error.
 HOLDS, HOLDS_AT_EDGE = 0.25, 0.05
@@ -69,6 +71,10 @@ def answer(found: Forecast) -> Answer:
     absent = _why_not_at_edge(found)
     if absent:
         return Answer("not at the edge", f"not at the edge: {'; '.join(absent)}", tuple(absent), None, found)
+    unbalanced = _unbalanced(found)
+    if unbalanced and abs(found.gap.value) > NEAR * found.edge:
+        sentence = f"S stands still {found.gap.value / found.edge:.0%} of the edge below it, and {unbalanced[0]}"
+        return Answer("undecided", f"undecided: {sentence}", unbalanced, None, found)
     several = _several(found)
     referee = _agrees(found.ratios.get("identity") if several is None else several.referee)
     if found.noise.value == 0:
@@ -94,9 +100,10 @@ def answer(found: Forecast) -> Answer:
             found,
         )
     doubts = tuple(_violations(found, None))
-    if deviation > HOLDS or width > HOLDS:
+    if deviation > HOLDS or width > HOLDS or unbalanced:
         longer = f"measured over forecast is {_shown(ratio.value, ratio.standard_error)}, train longer"
-        why = doubts if math.isnan(ratio.value) else (longer, *doubts)
+        settled = math.isnan(ratio.value) or max(deviation, width) <= HOLDS
+        why = doubts if settled else (longer, *doubts)
         return Answer("undecided", f"at the edge, undecided ({said}): {'; '.join(why)}", why, referee, found)
     sentence = f"at the edge, forecast holds to {deviation:.0%} ± {width:.0%} ({said})"
     if doubts:
@@ -105,18 +112,29 @@ def answer(found: Forecast) -> Answer:
 
 
 def _why_not_at_edge(found: Forecast) -> list[str]:
-    alpha, several = found.alpha, _several(found)
-    balance = found.balance.value if several is None else several.balance.value
+    alpha = found.alpha
     if not alpha.value > 0:
         return [f"training does not sharpen, α = {_shown(alpha.value, alpha.standard_error)}"]
-    reasons = []
+    if abs(found.rise) <= RISE:
+        return []
+    taken = f"the oscillation takes back {max(_balance(found), 0):.0%} of it"
+    return [f"S still moves at {found.rise:+.0%} of the rate that α alone gives, {taken}"]
+
+
+def _balance(found: Forecast) -> float:
+    several = _several(found)
+    return found.balance.value if several is None else several.balance.value
+
+
+def _unbalanced(found: Forecast) -> tuple[str, ...]:
+    """What is said, or nothing, where it is not the oscillation that was measured which takes back the sharpening."""
+    balance, several = _balance(found), _several(found)
+    where = "along u" if several is None else f"in {several.size} directions"
     if not balance >= 1 / BALANCE:
-        reasons.append(f"the oscillation takes back {max(balance, 0):.0%} of the sharpening only, S is free to move")
+        return (f"the oscillation {where} takes back {max(balance, 0):.0%} of the sharpening, something else the rest",)
     if balance > BALANCE:
-        reasons.append(f"the oscillation takes back {balance:.3g} times what the sharpening gives")
-    if not abs(found.rise) <= RISE:
-        reasons.append(f"S still moves at {found.rise:+.0%} of the rate that α alone gives")
-    return reasons
+        return (f"the oscillation {where} takes back {balance:.3g} times what the sharpening gives",)
+    return ()
 
 
 def _several(found: Forecast) -> DirectionsForecast | None:
@@ -136,7 +154,8 @@ def _agrees(ratio: Estimate | None) -> bool | None:
 
 def _violations(found: Forecast, referee: bool | None) -> list[str]:
     several = _several(found)
-    return (_of_referee(found, referee) if several is None else _of_span(several, referee)) + [
+    said = _of_referee(found, referee) if several is None else _of_span(several, referee)
+    return [*_unbalanced(found), *said] + [
         text.format(value=value, size="" if several is None else several.size)
         for name, text in CONDITIONS.items()
         if abs(value := _conditions(found).get(name, 0.0)) > SMALL
@@ -185,7 +204,10 @@ def _without_noise(found: Forecast, referee: bool | None) -> Answer:
     if deviation > HOLDS_AT_EDGE or width > HOLDS_AT_EDGE:
         return Answer("undecided", f"at the edge, undecided ({said}): train longer", ("train longer",), referee, found)
     sentence = f"at the edge, forecast S = edge holds to {deviation:.1%} ± {width:.1%} ({said})"
-    return Answer("forecast holds", sentence, (), referee, found)
+    doubts = _unbalanced(found)  # which do not matter to it
+    if doubts:
+        sentence += f", although {'; '.join(doubts)}"
+    return Answer("forecast holds", sentence, doubts, referee, found)
 
 
 def _shown(value: float, error: float) -> str:
