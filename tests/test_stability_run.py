@@ -144,7 +144,7 @@ def test_where_something_else_takes_back_the_sharpening_the_forecast_cannot_hold
     below = {**halved, "floor_sharpness": halved["floor_sharpness"] - 40}
     found = answer(forecast(replace(at_edge, records=below), sharpness_gap, window=0.9))
     assert found.outcome == "undecided", found.sentence
-    assert re.search(r"^undecided: S stands still 42% of the edge below it", found.sentence)
+    assert re.search(r"^undecided: S stands still, 42% below the edge", found.sentence)
     more = {**at_edge.records, "position": at_edge.records["position"] * 2}
     found = answer(forecast(replace(at_edge, records=more), sharpness_gap, window=0.9))
     assert found.outcome != "forecast holds" and "times what the sharpening gives" in found.sentence

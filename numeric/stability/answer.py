@@ -73,7 +73,8 @@ def answer(found: Forecast) -> Answer:
         return Answer("not at the edge", f"not at the edge: {'; '.join(absent)}", tuple(absent), None, found)
     unbalanced = _unbalanced(found)
     if unbalanced and abs(found.gap.value) > NEAR * found.edge:
-        sentence = f"S stands still {found.gap.value / found.edge:.0%} of the edge below it, and {unbalanced[0]}"
+        side = "below" if found.gap.value > 0 else "above"
+        sentence = f"S stands still, {abs(found.gap.value) / found.edge:.0%} {side} the edge, and {unbalanced[0]}"
         return Answer("undecided", f"undecided: {sentence}", unbalanced, None, found)
     several = _several(found)
     referee = _agrees(found.ratios.get("identity") if several is None else several.referee)
