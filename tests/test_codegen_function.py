@@ -19,8 +19,6 @@ from symtheory.codegen.arguments import DictArgument, ScalarArgument, TensorArgu
 from symtheory.codegen.function import TorchFunction, render_imports
 from symtheory.errors import CodegenError
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROUNDING = 1e-14
 """Two float64 computations of the same short formula differ by a few times 1.1e-16."""

@@ -14,8 +14,6 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^\.\. code-block:: (python|pycon)\n\n((?:(?:   .*)?\n)+)", re.MULTILINE)
 
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("page", ["symmetry", "geometry", "predictions", "sharpness"])
 def test_the_page_shows_what_its_code_prints(page: str) -> None:
     text = (DOCS / f"{page}.rst").read_text(encoding="utf-8")

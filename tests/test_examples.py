@@ -12,8 +12,6 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 def test_lengths_on_the_quotient_agree_where_euclidean_ones_do_not(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "quotient_geometry.py"), run_name="__main__")
     rows = [line.rsplit(maxsplit=2) for line in capsys.readouterr().out.splitlines()]

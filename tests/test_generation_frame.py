@@ -18,8 +18,6 @@ from symtheory import catalog
 from symtheory.codegen.load import load_source
 from symtheory.errors import CodegenError
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ROOT / "numeric" / "sharpness" / "generated"

@@ -24,8 +24,6 @@ from oracles import mpmath_value
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROUNDING = 1e-12
 """Float64 against float64 or 50 digits: a few dozen roundings of terms that may be ten times the result."""

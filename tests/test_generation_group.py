@@ -30,8 +30,6 @@ from torch import Tensor
 import symtheory as st
 from symtheory import catalog
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROUNDING = 1e-12
 """Float64 against float64: a few dozen roundings of 1.1e-16 of terms that may be ten times the result."""

@@ -28,8 +28,6 @@ from array_cases import (
 import symtheory as st
 from symtheory.errors import CodegenError
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 BATCH = 4
 

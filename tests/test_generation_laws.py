@@ -44,8 +44,6 @@ from symtheory.testing import (
 )
 from symtheory.testing.arrays import generic_arrays
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 P = st.Parametrization
 Arrays = dict[str, np.ndarray]

@@ -21,8 +21,6 @@ import symtheory as st
 from symtheory import catalog
 from symtheory.testing.arrays import generic_arrays
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROUNDING = 1e-11
 """The same float64 operations in another grouping, on Gram matrices of condition up to some hundreds."""

@@ -24,8 +24,6 @@ from symtheory.errors import MetricError
 from symtheory.geometry import MatrixGeometry
 from symtheory.testing.arrays import generic_arrays
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 METRICS = ("mixed", "invariant", "euclidean")
 LINE_LENGTH = 100

@@ -11,8 +11,6 @@ import torch
 from generation_cases import Point, close, module, random_algebra, random_point, random_tangent
 from torch import Tensor
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROUNDING = 1e-13
 """The same float64 operations in another grouping."""

@@ -15,8 +15,6 @@ from symtheory import catalog
 from symtheory.errors import CalculusError, MetricError, SingularMetricError
 from symtheory.geometry import GaussNewton, MatrixGeometry
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 ROUNDING = 1e-9
 """Some hundred float64 operations through inverses of Gram matrices of condition up to some thousands."""

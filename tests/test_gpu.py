@@ -24,10 +24,7 @@ from numeric.stability.generated import sharpness_gap
 from symtheory import catalog
 from symtheory.cli.app import main
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
-]
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 # Their values depend on random probes or starts, which a device draws from a generator of its own: compared within
 # errors. The other measures are functions of the point and the data.

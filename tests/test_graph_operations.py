@@ -33,7 +33,6 @@ from symtheory.graph.operations.step import Step
 from symtheory.graph.shapes import dims
 
 # torch.func.jvp loads torch's own decompositions, which are still scripted.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import sympy as sp
 import torch
 from graph_oracles import TOLERANCE, exact_value, leaf_shapes, random_point, to_tensor, torch_function, torch_value
@@ -21,7 +20,6 @@ from symtheory.graph.shapes import element_count
 from symtheory.symmetry.find import find_symmetries
 
 # torch.func.jvp loads torch's own decompositions, which are still scripted.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 POLYNOMIAL: list[Callable[[Node, Node], Node]] = [
     lambda a, b: a + b,

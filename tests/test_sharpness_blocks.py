@@ -19,8 +19,6 @@ from numeric.sharpness.blocks.elements import random_element
 from numeric.sharpness.blocks.ready import ready_functions
 from numeric.sharpness.parameters import trainable
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 SAME_FUNCTION = 1e-9
 """Rounding of a forward pass in float64 after group elements of condition 100."""

@@ -23,8 +23,6 @@ from numeric.sharpness.perturbation.worst_case import worst_case
 from numeric.sharpness.quotient import GeodesicBall, geodesic
 from symtheory import catalog
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 LOSS = nn.CrossEntropyLoss()
 METRICS = ("mixed", "invariant")

@@ -39,8 +39,6 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             del sys.modules[name]
 
 
-# torch 2.13 warns about its own torch.jit.script when it first loads the rules of forward differentiation.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_reports_and_goes_on(example: Any, name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     study, shared = example(name).study, example("study")
