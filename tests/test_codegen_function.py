@@ -19,7 +19,6 @@ from symtheory.codegen.arguments import DictArgument, ScalarArgument, TensorArgu
 from symtheory.codegen.function import TorchFunction, render_imports
 from symtheory.errors import CodegenError
 
-
 ROUNDING = 1e-14
 """Two float64 computations of the same short formula differ by a few times 1.1e-16."""
 

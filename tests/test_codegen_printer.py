@@ -18,7 +18,6 @@ from symtheory.codegen.arguments import ScalarArgument, TensorArgument
 from symtheory.codegen.function import TorchFunction, render_imports
 from symtheory.errors import CodegenError
 
-
 RELATIVE = 1e-12
 """The accuracy that generated code promises in float64: a few thousand rounding errors of 1.1e-16."""
 

@@ -18,7 +18,6 @@ from symtheory import catalog
 from symtheory.codegen.load import load_source
 from symtheory.errors import CodegenError
 
-
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ROOT / "numeric" / "sharpness" / "generated"
 ROUNDING = 1e-8

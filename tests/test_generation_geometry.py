@@ -24,7 +24,6 @@ from oracles import mpmath_value
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-
 ROUNDING = 1e-12
 """Float64 against float64 or 50 digits: a few dozen roundings of terms that may be ten times the result."""
 

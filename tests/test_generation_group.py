@@ -30,7 +30,6 @@ from torch import Tensor
 import symtheory as st
 from symtheory import catalog
 
-
 ROUNDING = 1e-12
 """Float64 against float64: a few dozen roundings of 1.1e-16 of terms that may be ten times the result."""
 

@@ -28,7 +28,6 @@ from array_cases import (
 import symtheory as st
 from symtheory.errors import CodegenError
 
-
 BATCH = 4
 
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-4}

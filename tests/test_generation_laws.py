@@ -44,7 +44,6 @@ from symtheory.testing import (
 )
 from symtheory.testing.arrays import generic_arrays
 
-
 P = st.Parametrization
 Arrays = dict[str, np.ndarray]
 METRICS = ("mixed", "invariant")

@@ -21,7 +21,6 @@ import symtheory as st
 from symtheory import catalog
 from symtheory.testing.arrays import generic_arrays
 
-
 ROUNDING = 1e-11
 """The same float64 operations in another grouping, on Gram matrices of condition up to some hundreds."""
 SINGLE = 2e-3

@@ -24,7 +24,6 @@ from symtheory.errors import MetricError
 from symtheory.geometry import MatrixGeometry
 from symtheory.testing.arrays import generic_arrays
 
-
 METRICS = ("mixed", "invariant", "euclidean")
 LINE_LENGTH = 100
 ROUNDING = 1e-11

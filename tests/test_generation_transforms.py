@@ -11,7 +11,6 @@ import torch
 from generation_cases import Point, close, module, random_algebra, random_point, random_tangent
 from torch import Tensor
 
-
 ROUNDING = 1e-13
 """The same float64 operations in another grouping."""
 

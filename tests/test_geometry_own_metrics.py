@@ -15,7 +15,6 @@ from symtheory import catalog
 from symtheory.errors import CalculusError, MetricError, SingularMetricError
 from symtheory.geometry import GaussNewton, MatrixGeometry
 
-
 ROUNDING = 1e-9
 """Some hundred float64 operations through inverses of Gram matrices of condition up to some thousands."""
 

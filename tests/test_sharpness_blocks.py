@@ -19,7 +19,6 @@ from numeric.sharpness.blocks.elements import random_element
 from numeric.sharpness.blocks.ready import ready_functions
 from numeric.sharpness.parameters import trainable
 
-
 SAME_FUNCTION = 1e-9
 """Rounding of a forward pass in float64 after group elements of condition 100."""
 

@@ -23,7 +23,6 @@ from numeric.sharpness.perturbation.worst_case import worst_case
 from numeric.sharpness.quotient import GeodesicBall, geodesic
 from symtheory import catalog
 
-
 LOSS = nn.CrossEntropyLoss()
 METRICS = ("mixed", "invariant")
 NO_CHANGE = 1e-6
