@@ -128,7 +128,9 @@ def measure_edge(
         gradient_there = operator.gradient()
         slope = float(gradient_there @ vector) + decay * float(dot(settled.parameters, u))
         floor = add(settled.parameters, u, -slope / (leading.value + decay))
-        del operator  # and the graph that it keeps
+        # Points and gradients that are kept are what memory at the peak is made of.
+        near = (settled, gradient_there + decay * flatten(settled.parameters)) if directions > 1 else None
+        del operator, settled, gradient_there  # the operator keeps the graph
         floor_sharpness, gradient, bend, loss, samples = sharpness_gradient(objective, floor, u)
         parallel = float(dot(bend, u))
         orthogonal = add(bend, u, -parallel)
@@ -143,10 +145,10 @@ def measure_edge(
         del along
         sharpness = _curvature(objective, u)
         critical = None
-        if directions > 1:
-            pulled = gradient_there + decay * flatten(settled.parameters)
+        if near is not None:
             curvatures = vector.new_tensor([*(pair.value for pair in pairs[:directions]), following]) + decay
             span = torch.stack([pair.vector for pair in pairs[:directions]], dim=1)
+            settled, pulled = near
             critical = measure_directions(
                 objective,
                 settled,
