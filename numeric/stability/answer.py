@@ -70,7 +70,7 @@ def answer(found: Forecast) -> Answer:
         return Answer("undecided", f"undecided: {unknown}", (unknown,), None, found)
     absent = _why_not_at_edge(found)
     if absent:
-        return Answer("not at the edge", f"not at the edge: {'; '.join(absent)}", tuple(absent), None, found)
+        return Answer("not at the edge", f"not at the edge: {absent}", (absent,), None, found)
     unbalanced = _unbalanced(found)
     if unbalanced and abs(found.gap.value) > NEAR * found.edge:
         side = "below" if found.gap.value > 0 else "above"
@@ -112,14 +112,14 @@ def answer(found: Forecast) -> Answer:
     return Answer("forecast holds", sentence, doubts, referee, found)
 
 
-def _why_not_at_edge(found: Forecast) -> list[str]:
+def _why_not_at_edge(found: Forecast) -> str | None:
     alpha = found.alpha
     if not alpha.value > 0:
-        return [f"training does not sharpen, α = {_shown(alpha.value, alpha.standard_error)}"]
+        return f"training does not sharpen, α = {_shown(alpha.value, alpha.standard_error)}"
     if abs(found.rise) <= RISE:
-        return []
+        return None
     taken = f"the oscillation takes back {max(_balance(found), 0):.0%} of it"
-    return [f"S still moves at {found.rise:+.0%} of the rate that α alone gives, {taken}"]
+    return f"S still moves at {found.rise:+.0%} of the rate that α alone gives, {taken}"
 
 
 def _balance(found: Forecast) -> float:

@@ -88,9 +88,7 @@ def forecast(run: EdgeRun, functions: Any, *, window: float = 0.5) -> Forecast:
     forecasts = {name: of_means(statement, series) for name, statement in statements.items()}
     ratios = {name: of_means(partial(_measured_over, statement), series) for name, statement in statements.items()}
     alpha = of_means(lambda means: means[_ALPHA], series)
-    curvature = records["curvature_along"].mean().clamp(min=0)
-    leading = forecasts["leading"].value
-    kept = float(functions.sharpness_gap_drift_noise_kept(curvature.new_tensor(alpha.value), leading, curvature))
+    kept = float(_kept(functions, series.mean(0), eta, momentum))
     free = eta / (1 - momentum) * alpha.value
     gap = of_means(lambda means: -means[_Y], series)
     return Forecast(
@@ -147,8 +145,7 @@ def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dic
         return functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum)
 
     def of_drift_noise(means: Tensor) -> Tensor:
-        above, bend = leading(means), means[_CURVATURE].clamp(min=0)
-        kept = functions.sharpness_gap_drift_noise_kept(means[_ALPHA], above, bend)
+        kept = _kept(functions, means, eta, momentum)
         return kept * functions.sharpness_gap_of_drift_noise(means[_ALPHA], means[_DRIFT_NOISE], eta, momentum)
 
     def corrected(means: Tensor) -> Tensor:
@@ -164,6 +161,13 @@ def _statements(functions: Any, eta: float, momentum: float, noisy: bool) -> dic
     if noisy:
         found["corrected"] = corrected
     return found | {"identity": identity}
+
+
+def _kept(functions: Any, means: Tensor, eta: float, momentum: float) -> Tensor:
+    """The part of the noise along ∇S⊥ that the curvature there leaves."""
+    leading = functions.sharpness_gap(*means[: _NOISE + 1], eta, momentum)
+    kept: Tensor = functions.sharpness_gap_drift_noise_kept(means[_ALPHA], leading, means[_CURVATURE].clamp(min=0))
+    return kept
 
 
 def _conditions(
